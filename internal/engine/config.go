@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"net/netip"
+
+	"foliot/internal/acl"
+	"foliot/internal/auth"
+	"foliot/internal/discipline"
+	"foliot/internal/drifts"
+	"foliot/internal/leap"
+	"foliot/internal/selection"
+	"foliot/internal/source"
+	"foliot/internal/stats"
+)
+
+// Config is everything that the engine is told by people, in its own types.
+type Config struct {
+	Sources    []SourceConfig
+	Selection  selection.Config
+	Discipline discipline.Config
+	Clock      discipline.ClockConfig
+	Local      LocalConfig
+	Leap       LeapConfig
+	Smooth     SmoothConfig
+	Fallback   drifts.FallbackConfig
+	TempComp   *drifts.TempComp // nil: none
+	Access     *acl.Table       // who may ask; nil: nobody
+	Keys       auth.Ring        // of the server and of peers that ask first
+
+	Precision     int8    // of the local clock, log2 seconds
+	Quantum       float64 // the same in seconds
+	Stamps        int     // size of the server's store for interleaved mode
+	DriftInterval float64 // seconds between ActDrift, at least
+	Drift         *Drift  // what the drift file held, nil for none
+	RefreshEvery  float64 // refresh, seconds; 0 = off
+	OneShot       bool    // -q, -Q: exit after the first update
+	Line          bool    // estimate with stats.Line in place of stats.Tracker
+	Seed          uint64  // of all random numbers; secret in production
+}
+
+// SourceConfig is one server, peer or pool as configured. Key identifies it over
+// a change of configuration: kind, name and port.
+type SourceConfig struct {
+	Name       string
+	Port       uint16
+	Pool       bool
+	MaxSources int // of a pool
+	Family     Family
+	Template   source.Config // Name and Addr are filled in
+}
+
+// same tells whether o is the same source with, perhaps, other options.
+func (c *SourceConfig) same(o *SourceConfig) bool {
+	return c.Name == o.Name && c.Port == o.Port && c.Pool == o.Pool &&
+		c.Template.Symmetric == o.Template.Symmetric && c.Family == o.Family
+}
+
+// LocalConfig is chrony's directive local: serve time without a source.
+type LocalConfig struct {
+	Enabled      bool
+	Stratum      uint8   // (10)
+	Distance     float64 // become active above this root distance, seconds (1)
+	Activate     float64 // only once the root distance was below this, seconds (0 = at once)
+	Orphan       bool
+	WaitSynced   float64 // seconds after the last update
+	WaitUnsynced float64 // seconds after the start, when never updated
+}
+
+// LeapConfig says where leap seconds are learned and how they are applied.
+type LeapConfig struct {
+	Mode  leap.Mode
+	Table *leap.Table // leapseclist or leapsectz; nil: sources vote
+}
+
+// SmoothConfig is chrony's directive smoothtime.
+type SmoothConfig struct {
+	Enabled   bool
+	MaxFreq   float64 // ppm
+	MaxWander float64 // ppm per second
+	LeapOnly  bool
+}
+
+// estimator returns a new estimator for a source.
+func (c *Config) estimator(p stats.Prior) stats.Estimator {
+	if c.Line {
+		return &stats.Line{}
+	}
+	return stats.NewTracker(p)
+}
+
+// prior is what is known about the frequency at the start.
+func (c *Config) prior() stats.Prior {
+	p := stats.Prior{Precision: c.Quantum}
+	if c.Drift != nil {
+		p.FreqSD = min(max(float64(c.Drift.Skew), 1e-8), 50e-6)
+	}
+	return p
+}
+
+// localAddr reports the address that name is, if it is one literally.
+func literal(name string) (netip.Addr, bool) {
+	a, err := netip.ParseAddr(name)
+	return a, err == nil
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"foliot/internal/auth"
+	"foliot/internal/clock"
+	"foliot/internal/ntp"
+	"foliot/internal/responder"
+	"foliot/internal/source"
+)
+
+// seal is what is left to do to a datagram at the moment of sending.
+type seal struct {
+	member *member          // a request of this association
+	reply  *responder.Reply // or a reply
+	key    auth.Key         // zero: no MAC
+	body   int              // length without the MAC
+	timed  bool
+}
+
+// replies to one fact are sealed before the next fact, so one is enough.
+func (e *Engine) sendRequest(m *member, out *Actions) {
+	cfg := m.assoc.Config()
+	s := &out.add(ActSend).Send
+	s.To, s.Fresh = cfg.Addr, m.req.Fresh
+	if !cfg.Symmetric {
+		s.Source = m.id
+	}
+	m.txID = TxID(uint32(m.slot)&0xffff | (uint32(m.txID)&0x7fff0000+0x10000)&0x7fff0000)
+	s.TxID = m.txID
+	s.seal = seal{member: m, timed: m.req.Timed}
+	if cfg.Authenticated {
+		s.seal.key = cfg.Key
+	}
+	s.off = len(out.buf)
+	out.buf = m.req.Packet.AppendTo(out.buf)
+	if m.req.MonoRoot {
+		out.buf = source.AppendMonoRootRequest(out.buf)
+	}
+	out.finish(s)
+}
+
+// finish makes room for the MAC behind the datagram of s.
+func (a *Actions) finish(s *Send) {
+	s.seal.body = len(a.buf) - s.off
+	if n := s.seal.key.MACLen(); n > 0 {
+		a.buf = append(a.buf, make([]byte, 4+n)...)
+	}
+	s.end = len(a.buf)
+}
+
+// Seal completes the datagram b of s at the wall time w: transmit timestamp,
+// then MAC. The world calls it last before sending.
+func (e *Engine) Seal(s *Send, b []byte, w clock.Wall) {
+	switch k := &s.seal; {
+	case k.reply != nil:
+		slot := e.resp.Seal(k.reply, w, &e.snap)
+		k.reply.Packet.Encode(b)
+		if slot >= 0 {
+			s.TxID = serverTx | TxID(slot)
+		}
+	case k.timed:
+		t := ntp.FromInstant(e.clk.Correction().Served(w))
+		binary.BigEndian.PutUint64(b[40:], uint64(t))
+		k.member.assoc.Sealed(t, e.clk.Correction().Served(w))
+	case k.member != nil:
+		env := source.Env{Correction: e.clk.Correction()}
+		k.member.assoc.Transmitted(clock.Stamp{Time: w, Kind: clock.StampDaemon}, &env)
+	}
+	if k := &s.seal; k.body < len(b) {
+		binary.BigEndian.PutUint32(b[k.body:], k.key.ID())
+		k.key.AppendMAC(b[:k.body+4], b[:k.body])
+	}
+}
+
+// serverTx marks the TxID of a reply; the rest is the slot of the stamp store.
+const serverTx TxID = 1 << 31
+
+// Transmitted takes a transmit timestamp in.
+func (e *Engine) Transmitted(now clock.Now, tx *Transmitted, out *Actions) {
+	if tx.ID&serverTx != 0 {
+		e.resp.Transmitted(int(tx.ID&^serverTx), tx.Stamp.Time, &e.snap)
+		return
+	}
+	slot := int(tx.ID & 0xffff)
+	if slot >= len(e.members) || e.members[slot].txID != tx.ID {
+		return
+	}
+	env := source.Env{Correction: e.clk.Correction()}
+	e.members[slot].assoc.Transmitted(tx.Stamp, &env)
+}
+
+// Receive takes a datagram in.
+func (e *Engine) Receive(now clock.Now, in *Received, out *Actions) {
+	e.watch(now, out)
+	if in.Source != 0 {
+		if m := e.byID[in.Source]; m != nil {
+			e.answered(m, now, in, out)
+		}
+		return
+	}
+	if m := e.peerOf(in); m != nil {
+		e.answered(m, now, in, out)
+		return
+	}
+	e.request(now, in, out)
+}
+
+// peerOf returns the association for a symmetric packet from a configured peer.
+func (e *Engine) peerOf(in *Received) *member {
+	if len(in.Data) < ntp.HeaderLen {
+		return nil
+	}
+	if mode := ntp.Mode(in.Data[0] & 7); mode != ntp.ModeActive && mode != ntp.ModePassive {
+		return nil
+	}
+	return e.byPeer[in.From]
+}
+
+// answered hands a packet to its association.
+func (e *Engine) answered(m *member, now clock.Now, in *Received, out *Actions) {
+	env := e.env(m, now)
+	arrival := source.Arrival{Data: in.Data, Local: in.Local, Stamp: in.Stamp}
+	v := m.assoc.Receive(&arrival, now, &env)
+	switch v {
+	case source.Accepted, source.Synced, source.Unsynced, source.NearLeap:
+		if !m.assoc.Config().Symmetric {
+			out.add(ActHangup).Source = m.id
+		}
+		e.measured(m, v, now, out)
+	case source.KissOfDeath:
+		out.event(EvKissOfDeath).Source = m.ref()
+	}
+}
+
+// request answers a request at the server port.
+func (e *Engine) request(now clock.Now, in *Received, out *Actions) {
+	var req responder.Request
+	v := responder.Judge(in.Data, in.From.Port(), &req)
+	if v == responder.Answer && (e.cfg.Access == nil || !e.cfg.Access.Allowed(in.From.Addr())) {
+		v = responder.Denied
+	}
+	var key auth.Key
+	if v == responder.Answer && len(req.Trailer.MAC) != 0 {
+		var ok bool
+		key, ok = e.cfg.Keys[req.Trailer.KeyID]
+		if !ok || !key.Verify(in.Data[:req.Trailer.MACOffset], req.Trailer.MAC) {
+			v = responder.BadAuth
+		}
+	}
+	e.Served.Verdicts[v]++
+	if v != responder.Answer {
+		return
+	}
+	e.reply(now, in, &req, key, out)
+}
+
+func (e *Engine) reply(now clock.Now, in *Received, req *responder.Request, key auth.Key, out *Actions) {
+	r := out.reply()
+	e.resp.Respond(req, in.Stamp.Time, &e.snap, r)
+	if r.Interleaved {
+		e.Served.Interleaved++
+	}
+	s := &out.add(ActSend).Send
+	s.To, s.Local, s.Iface = in.From, in.Local, in.Iface
+	s.seal = seal{reply: r, key: key}
+	s.off = len(out.buf)
+	out.buf = r.Packet.AppendTo(out.buf)
+	out.buf = responder.AppendFields(out.buf, req, in.Stamp.Time, &e.snap)
+	out.finish(s)
+}
+
+// ref names the member in events.
+func (m *member) ref() SourceRef {
+	c := m.assoc.Config()
+	return SourceRef{ID: m.id, Name: c.Name, Addr: c.Addr}
+}
+
+// portOf returns the association's address with its port.
+func addrPort(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a.Unmap(), port) }

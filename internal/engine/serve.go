@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"math"
+
+	"foliot/internal/clock"
+	"foliot/internal/ntp"
+	"foliot/internal/responder"
+	"foliot/internal/source"
+)
+
+// reference says what we claim about our clock at now: what the sources gave
+// us, the local reference in their absence, or that we do not know.
+func (e *Engine) reference(now clock.Now) source.Reference {
+	at := e.served(now)
+	if e.useLocal(now) {
+		return source.Reference{
+			Leap: ntp.LeapNone, Stratum: e.cfg.Local.Stratum, RefID: ntp.RefIDLocal,
+			Time: at.Add(-clock.Second),
+		}
+	}
+	if !e.ref.Synchronized {
+		return source.Reference{Leap: ntp.LeapUnsync}
+	}
+	r := source.Reference{
+		Leap: e.leap.Serving(at), Stratum: e.ref.Stratum, RefID: e.ref.RefID, Time: e.ref.Time,
+		RootDelay: e.ref.RootDelay, RootDisp: e.ref.Dispersion(at),
+	}
+	if r.Stratum >= ntp.MaxStratum {
+		return source.Reference{Leap: ntp.LeapUnsync}
+	}
+	if e.smooth != nil && e.smooth.Active() {
+		r.RefID = ntp.RefIDSmooth
+		r.RootDisp += math.Abs(float64(e.smoothing(now).Offset))
+	}
+	return r
+}
+
+// useLocal tells whether the directive local is in force: enabled, no better
+// reference, and its waiting times are over.
+func (e *Engine) useLocal(now clock.Now) bool {
+	c := &e.cfg.Local
+	if !c.Enabled {
+		return false
+	}
+	at := e.served(now)
+	distance := math.Inf(1)
+	if e.ref.Synchronized {
+		distance = e.ref.Distance(at)
+	}
+	if distance <= c.Activate {
+		e.localActive = true
+	}
+	if distance <= c.Distance || c.Activate > 0 && !e.localActive {
+		return false
+	}
+	if e.everSynced {
+		return at.Sub(e.ref.Time).Seconds() >= c.WaitSynced
+	}
+	return now.Mono.Sub(e.start.Mono).Seconds() >= c.WaitUnsynced
+}
+
+// smoothing returns what smoothtime adds at now, as a line.
+func (e *Engine) smoothing(now clock.Now) responder.Smoothing {
+	if e.smooth == nil || !e.smooth.Active() {
+		return responder.Smoothing{}
+	}
+	at := e.served(now)
+	o, f := e.smooth.At(at)
+	return responder.Smoothing{Since: at, Offset: o, Rate: f}
+}
+
+// refresh publishes what is served, and tells the kernel.
+func (e *Engine) refresh(now clock.Now, out *Actions) {
+	r := e.reference(now)
+	s := &e.snap
+	*s = responder.Snapshot{
+		Correction: e.clk.Correction(), Smooth: e.smoothing(now),
+		Leap: r.Leap, Stratum: r.Stratum, RefID: r.RefID, RefTime: r.Time,
+		RootDelay: r.RootDelay, RootDisp: r.RootDisp, Precision: e.cfg.Precision,
+		Epoch: e.epoch, MonoOffset: clock.Offset(e.monoOffset),
+	}
+	if r.Leap != ntp.LeapUnsync && r.RefID != ntp.RefIDLocal {
+		s.RootDisp, s.DispRate = e.ref.RootDisp, e.ref.DispersionRate()
+	}
+	out.add(ActPublish).Snapshot = *s
+	e.tellKernel(now, out)
+}
+
+// tellKernel makes the kernel's opinion of the clock true, for programs that
+// ask it (adjtimex).
+func (e *Engine) tellKernel(now clock.Now, out *Actions) {
+	at := e.served(now)
+	left := math.Abs(float64(e.clk.Remaining(now)))
+	k := &out.add(ActStatus).Status
+	k.MaxError, k.EstError = 16, 16
+	if e.ref.Synchronized {
+		age := math.Abs(at.Sub(e.ref.Time).Seconds())
+		k.MaxError = clock.Dispersion(e.ref.Distance(at) + left)
+		k.EstError = clock.Dispersion(max(e.ref.OffsetSD+age*e.ref.Skew, left))
+		k.Synchronized = k.MaxError < 16
+	}
+	k.Leap, k.TAI = e.leap.Kernel(), e.leap.TAI()
+}
+
+// openPort says whether the server port must be open: somebody may ask, or
+// there are peers, whose packets come and go there.
+func (e *Engine) openPort(out *Actions) {
+	want := e.cfg.Access != nil && e.cfg.Access.Any() || len(e.byPeer) > 0
+	if want != e.listening {
+		e.listening = want
+		out.add(ActListen).Listen = want
+	}
+}
+
+// Listening tells whether the server port must be open.
+func (e *Engine) Listening() bool { return e.listening }

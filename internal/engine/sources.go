@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"iter"
+	"math"
+	"net/netip"
+	"slices"
+
+	"foliot/internal/clock"
+	"foliot/internal/source"
+)
+
+// entry is one configured server, peer or pool: a name, and the associations
+// that it became.
+type entry struct {
+	cfg      SourceConfig
+	literal  bool // the name is an address; it is never looked up
+	asking   bool // an answer is awaited
+	tries    int
+	retry    clock.Mono // when to look the name up (again), zero = not now
+	replaced clock.Mono // when a member was last replaced
+	unhappy  SourceID   // the member that the answer shall replace, 0 = none
+}
+
+// Name resolution pace.
+const (
+	resolveFirst = 7.0 // seconds before the second try; doubles
+	resolveLimit = 9   // doublings
+	replaceEvery = 7 * 512.0
+)
+
+// setSources makes the entries follow the configuration, keeping those that
+// stay with their history, in the order of the configuration.
+func (e *Engine) setSources(now clock.Now, out *Actions) {
+	old := e.entries
+	e.entries = nil
+	for i := range e.cfg.Sources {
+		want := &e.cfg.Sources[i]
+		at := slices.IndexFunc(old, func(n *entry) bool { return n != nil && n.cfg.same(want) })
+		if at >= 0 {
+			n := old[at]
+			old[at] = nil
+			n.cfg = *want
+			e.reconfigure(n)
+			e.entries = append(e.entries, n)
+			continue
+		}
+		e.addEntry(*want, now, out)
+	}
+	for _, n := range old {
+		if n != nil {
+			e.dropEntry(n, out)
+		}
+	}
+}
+
+func (e *Engine) reconfigure(n *entry) {
+	for _, m := range e.members {
+		if m.entry != n {
+			continue
+		}
+		cfg := n.cfg.Template
+		cfg.Name, cfg.Addr = m.assoc.Config().Name, m.assoc.Config().Addr
+		m.assoc.Configure(cfg)
+		m.sel.Options = cfg.Select
+	}
+}
+
+func (e *Engine) addEntry(cfg SourceConfig, now clock.Now, out *Actions) {
+	n := &entry{cfg: cfg}
+	e.entries = append(e.entries, n)
+	if a, ok := literal(cfg.Name); ok {
+		n.literal = true
+		e.addMember(n, a, now, out)
+		return
+	}
+	n.retry = now.Mono
+	e.retryName(n, now, out)
+}
+
+func (e *Engine) dropEntry(n *entry, out *Actions) {
+	for i := len(e.members) - 1; i >= 0; i-- {
+		if e.members[i].entry == n {
+			e.removeMember(e.members[i], out)
+		}
+	}
+}
+
+// addMember makes an association with addr, unless there is one already.
+func (e *Engine) addMember(n *entry, addr netip.Addr, now clock.Now, out *Actions) bool {
+	at := addrPort(addr, n.cfg.Port)
+	if e.hasAddr(at) {
+		return false
+	}
+	e.lastID++
+	cfg := n.cfg.Template
+	cfg.Name, cfg.Addr = n.cfg.Name, at
+	m := &member{id: e.lastID, entry: n, slot: len(e.members)}
+	m.assoc = source.New(cfg, e.cfg.estimator(cfg.Prior))
+	m.sel.Options, m.sel.MaxUnread, m.sel.Score = cfg.Select, cfg.MaxUnreach, 1
+	e.members = append(e.members, m)
+	e.byID[m.id] = m
+	if cfg.Symmetric {
+		e.byPeer[at] = m
+	}
+	out.event(EvAdded).Source = m.ref()
+	if !cfg.Offline {
+		env := e.env(m, now)
+		m.assoc.Online(now, &env)
+		m.assoc.Delay(now, 0.2+float64(m.slot)*2e-3)
+	}
+	return true
+}
+
+func (e *Engine) hasAddr(at netip.AddrPort) bool {
+	return slices.ContainsFunc(e.members, func(m *member) bool { return m.assoc.Config().Addr == at })
+}
+
+func (e *Engine) removeMember(m *member, out *Actions) {
+	if e.sel.Selected() == &m.sel {
+		e.sel.Reset()
+	}
+	out.event(EvRemoved).Source = m.ref()
+	out.add(ActHangup).Source = m.id
+	delete(e.byID, m.id)
+	delete(e.byPeer, m.assoc.Config().Addr)
+	e.members = slices.Delete(e.members, m.slot, m.slot+1)
+	for i, o := range e.members {
+		if o.slot != i {
+			o.slot, o.txID = i, 0
+		}
+	}
+}
+
+// retryName asks for the addresses of a name when it is time to.
+func (e *Engine) retryName(n *entry, now clock.Now, out *Actions) {
+	if n.retry.IsZero() || now.Mono.Before(n.retry) || n.literal {
+		return
+	}
+	a := out.add(ActResolve)
+	a.Name, a.Family = n.cfg.Name, n.cfg.Family
+	n.asking = true
+	wait := resolveFirst * math.Ldexp(1, min(n.tries, resolveLimit))
+	n.tries++
+	n.retry = now.Mono.Add(clock.Seconds(wait * (1 + 0.1*e.rng.Float64())))
+}
+
+// Resolved takes the addresses of a name in.
+func (e *Engine) Resolved(now clock.Now, r *Resolved, out *Actions) {
+	e.watch(now, out)
+	for _, n := range e.entries {
+		if !n.asking || n.cfg.Name != r.Name {
+			continue
+		}
+		n.asking = false
+		if len(r.Addrs) == 0 {
+			if n.tries == 1 {
+				out.event(EvUnresolved).Name = n.cfg.Name
+			}
+			continue
+		}
+		e.useAddrs(n, r.Addrs, now, out)
+	}
+}
+
+// useAddrs fills the entry up with members, or replaces the unhappy one.
+func (e *Engine) useAddrs(n *entry, addrs []netip.Addr, now clock.Now, out *Actions) {
+	if n.unhappy != 0 {
+		e.replace(n, addrs, now, out)
+		return
+	}
+	want, have := 1, 0
+	if n.cfg.Pool {
+		want = n.cfg.MaxSources
+	}
+	for _, m := range e.members {
+		if m.entry == n {
+			have++
+		}
+	}
+	for _, a := range addrs {
+		if have >= want {
+			break
+		}
+		if e.addMember(n, a, now, out) {
+			have++
+		}
+	}
+	n.retry = clock.Mono{}
+	n.tries = 0
+	if have < want && n.cfg.Pool {
+		// A pool hands out other addresses each time; ask for more later.
+		n.tries = resolveLimit
+		n.retry = now.Mono.Add(clock.Seconds(replaceEvery * (1 + e.rng.Float64())))
+	} else if e.cfg.RefreshEvery > 0 {
+		n.retry = now.Mono.Add(clock.Seconds(e.cfg.RefreshEvery))
+	}
+}
+
+// replace points the unhappy member at the first address that is not in use.
+// When the one it has is still among the answers and no other is, it stays.
+func (e *Engine) replace(n *entry, addrs []netip.Addr, now clock.Now, out *Actions) {
+	m := e.byID[n.unhappy]
+	n.unhappy, n.retry, n.tries = 0, clock.Mono{}, 0
+	if m == nil {
+		return
+	}
+	for _, a := range addrs {
+		at := addrPort(a, n.cfg.Port)
+		if e.hasAddr(at) {
+			continue
+		}
+		old := m.ref()
+		delete(e.byPeer, old.Addr)
+		out.add(ActHangup).Source = m.id
+		if e.sel.Selected() == &m.sel {
+			e.sel.Reset()
+		}
+		env := e.env(m, now)
+		m.assoc.Redirect(at, now, &env)
+		m.sel.Bad, m.sel.Fresh, m.sel.Have = 0, false, false
+		if m.assoc.Config().Symmetric {
+			e.byPeer[at] = m
+		}
+		ev := out.event(EvReplaced)
+		ev.Source, ev.Old = m.ref(), old
+		return
+	}
+}
+
+// Usefulness limits, in updates and in polls.
+const (
+	badLimit     = 4
+	missingLimit = 8
+)
+
+// replaceBad asks for another address for a member that has been of no use for
+// long: a falseticker, or one that does not answer.
+func (e *Engine) replaceBad(m *member, now clock.Now) {
+	n := m.entry
+	if n.literal || n.asking || n.unhappy != 0 {
+		return
+	}
+	if m.sel.Bad < badLimit && m.assoc.Unanswered() < missingLimit {
+		return
+	}
+	if !n.replaced.IsZero() && now.Mono.Sub(n.replaced).Seconds() < replaceEvery*e.rng.Float64()*2 {
+		return
+	}
+	n.replaced, n.unhappy = now.Mono, m.id
+	n.retry, n.tries = now.Mono, 0
+}
+
+// Associations iterates over the associations, in order.
+func (e *Engine) Associations() iter.Seq2[SourceRef, *source.Association] {
+	return func(yield func(SourceRef, *source.Association) bool) {
+		for _, m := range e.members {
+			if !yield(m.ref(), m.assoc) {
+				return
+			}
+		}
+	}
+}
+
+// Association returns the association id, nil if it is gone.
+func (e *Engine) Association(id SourceID) *source.Association {
+	if m := e.byID[id]; m != nil {
+		return m.assoc
+	}
+	return nil
+}
+
+// Rows describes what the last run of selection made of the sources. The
+// result is valid until the next fact.
+func (e *Engine) Rows() []SelectionRow { return e.rows() }
+
+// ServedAt returns the served time at now.
+func (e *Engine) ServedAt(now clock.Now) clock.Served { return e.served(now) }
