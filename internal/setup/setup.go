@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package setup translates the configuration that people write
+// ([config.Config]) into the one that the engine takes ([engine.Config]). It is
+// the only place that knows both; files that the configuration names are read
+// by the caller and handed over as [Files].
+package setup
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+
+	"foliot/internal/acl"
+	"foliot/internal/auth"
+	"foliot/internal/clock"
+	"foliot/internal/config"
+	"foliot/internal/discipline"
+	"foliot/internal/drifts"
+	"foliot/internal/engine"
+	"foliot/internal/leap"
+	"foliot/internal/selection"
+	"foliot/internal/source"
+	"foliot/internal/stats"
+)
+
+// Files is what the files named in the configuration hold.
+type Files struct {
+	Keys     auth.Ring
+	Leap     *leap.Table
+	Drift    *engine.Drift
+	TempComp *drifts.TempComp
+	Lookup   func(host string) (netip.Addr, bool) // for names in access rules
+}
+
+// Machine is what the machine itself brings.
+type Machine struct {
+	Quantum    float64 // resolution of the clock, seconds
+	Controlled bool    // the clock may be set
+	Seed       uint64
+}
+
+// Engine makes the engine's configuration.
+func Engine(c *config.Config, f *Files, m *Machine) (engine.Config, error) {
+	quantum := m.Quantum
+	if c.Clock.Precision > 0 {
+		quantum = c.Clock.Precision
+	}
+	e := engine.Config{
+		Selection:     selectionConfig(c),
+		Discipline:    disciplineConfig(c),
+		Clock:         clockConfig(c, m),
+		Local:         localConfig(c),
+		Leap:          engine.LeapConfig{Mode: leapModes[c.Leap.Mode], Table: f.Leap},
+		Fallback:      drifts.FallbackConfig{Min: c.Clock.FallbackDrift.Min, Max: c.Clock.FallbackDrift.Max},
+		TempComp:      f.TempComp,
+		Keys:          f.Keys,
+		Quantum:       quantum,
+		Precision:     int8(math.Ceil(math.Log2(quantum))),
+		DriftInterval: c.Clock.DriftInterval,
+		Drift:         f.Drift,
+		RefreshEvery:  c.Client.Refresh,
+		Seed:          m.Seed,
+	}
+	if c.Server.Smooth.Enabled {
+		s := c.Server.Smooth
+		e.Smooth = engine.SmoothConfig{Enabled: true, MaxFreq: s.MaxFreq, MaxWander: s.MaxWander, LeapOnly: s.LeapOnly}
+	}
+	if !c.Server.NoClientLog {
+		e.Stamps = stampSlots(c.Server.ClientLogLimit)
+	}
+	e.Access = access(c.Server.Access, f.Lookup)
+	for i := range c.Sources {
+		s, err := sourceConfig(c, &c.Sources[i], f.Keys, &e)
+		if err != nil {
+			return e, err
+		}
+		e.Sources = append(e.Sources, s)
+	}
+	mixAuth(c.Select.AuthMode, e.Sources)
+	return e, nil
+}
+
+var leapModes = map[config.LeapMode]leap.Mode{
+	config.LeapSystem: leap.ModeSystem, config.LeapStep: leap.ModeStep,
+	config.LeapSlew: leap.ModeSlew, config.LeapIgnore: leap.ModeIgnore,
+}
+
+// stampSlots divides the memory for clients as chrony does: half of it holds
+// timestamps for interleaved mode, at 128 octets a client in all.
+func stampSlots(limit int64) int {
+	return int(min(max(limit/128, 16), 1<<24))
+}
+
+func selectionConfig(c *config.Config) selection.Config {
+	s := selection.Config{
+		MaxDistance: c.Select.MaxDistance, MaxJitter: c.Select.MaxJitter,
+		MinSources: c.Select.MinSources, CombineLimit: c.Select.CombineLimit,
+		ReselectDist: c.Select.ReselectDistance, StratumWeight: c.Select.StratumWeight,
+		MinStratum: c.Select.MinStratum, MaxStratum: c.Select.MaxStratum,
+		ClockError: c.Clock.MaxClockError * 1e-6,
+	}
+	if c.Local.Enabled && c.Local.Orphan {
+		s.OrphanStratum = c.Local.Stratum
+	}
+	return s
+}
+
+func disciplineConfig(c *config.Config) discipline.Config {
+	d := discipline.Config{
+		StepThreshold: c.Clock.StepThreshold, StepLimit: c.Clock.StepLimit,
+		MaxUpdateSkew: clock.FromPPM(c.Clock.MaxUpdateSkew),
+		CorrTimeRatio: c.Clock.CorrTimeRatio,
+		ClockError:    clock.FromPPM(c.Clock.MaxClockError),
+		LogChange:     c.Log.Change,
+	}
+	if x := c.Clock.MaxChange; x.Set {
+		d.MaxChange, d.ChangeStart, d.ChangeIgnore = x.Offset, x.Start, x.Ignore
+	}
+	return d
+}
+
+func clockConfig(c *config.Config, m *Machine) discipline.ClockConfig {
+	return discipline.ClockConfig{
+		Controlled:  m.Controlled,
+		MaxSlewRate: clock.FromPPM(c.Clock.MaxSlewRate),
+		MaxDrift:    clock.FromPPM(c.Clock.MaxDrift),
+	}
+}
+
+func localConfig(c *config.Config) engine.LocalConfig {
+	l := c.Local
+	return engine.LocalConfig{
+		Enabled: l.Enabled, Stratum: l.Stratum, Distance: l.Distance, Activate: l.Activate,
+		Orphan: l.Orphan, WaitSynced: l.WaitSynced, WaitUnsynced: l.WaitUnsynced,
+	}
+}
+
+// access builds the table of who may ask. A host name that does not resolve
+// lets nobody in.
+func access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *acl.Table {
+	var out []acl.Rule
+	for _, r := range rules {
+		a := acl.Rule{Allow: r.Allow, All: r.All, Everything: r.Everything, Prefix: r.Prefix}
+		if r.Host != "" {
+			addr, ok := netip.Addr{}, false
+			if lookup != nil {
+				addr, ok = lookup(r.Host)
+			}
+			if !ok {
+				continue
+			}
+			a.Prefix = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
+		}
+		out = append(out, a)
+	}
+	return acl.New(out)
+}
+
+func sourceConfig(c *config.Config, s *config.Source, keys auth.Ring, e *engine.Config) (engine.SourceConfig, error) {
+	t := source.Config{
+		Symmetric: s.Kind == config.KindPeer,
+		MinPoll:   s.MinPoll, MaxPoll: s.MaxPoll, PollTarget: s.PollTarget,
+		Version: s.Version, IBurst: s.IBurst, Burst: s.Burst,
+		Offline: s.Offline, AutoOffline: s.AutoOffline, XLeave: s.XLeave, Copy: s.Copy,
+		Presend: int8(min(s.Presend, config.NeverPresend)), Filter: s.Filter,
+		MaxUnreach: s.MaxUnreach, MinStratum: s.MinStratum, Select: options(s),
+		MonoRoot: s.MonoRoot, MaxDelay: s.MaxDelay, MaxDelayRatio: s.MaxDelayRatio,
+		MaxDelayDevRatio: s.MaxDelayDevRatio, MaxDelayQuantile: s.MaxDelayQuantile,
+		Correction: clock.Offset(s.Offset), Limits: limits(c, s, e.Quantum),
+		Prior: stats.Prior{Precision: e.Quantum},
+	}
+	if e.Drift != nil {
+		t.Prior.FreqSD = min(max(float64(e.Drift.Skew), 1e-8), 50e-6)
+	}
+	if s.Key != 0 {
+		k, ok := keys[s.Key]
+		if !ok {
+			return engine.SourceConfig{}, fmt.Errorf("key %d of %s %s at %s is not in the key file %q",
+				s.Key, s.Kind, s.Name, s.Origin, c.Process.KeyFile)
+		}
+		t.Key, t.Authenticated = k, true
+	}
+	if t.Version == 0 {
+		t.Version = defaultVersion(&t)
+	}
+	return engine.SourceConfig{
+		Name: s.Name, Port: s.Port, Pool: s.Kind == config.KindPool, MaxSources: s.MaxSources,
+		Family: engine.Family(s.Family), Template: t,
+	}, nil
+}
+
+// defaultVersion is 4, or 3 with a MAC so long that after an NTPv4 header it
+// could be taken for extension fields (RFC 7822 section 7.5.1.4).
+func defaultVersion(t *source.Config) uint8 {
+	if t.Authenticated && t.Key.MACLen() > 20 && !t.XLeave && !t.MonoRoot {
+		return 3
+	}
+	return 4
+}
+
+func limits(c *config.Config, s *config.Source, quantum float64) stats.Limits {
+	l := stats.Limits{
+		MinSamples: c.Client.MinSamples, MaxSamples: c.Client.MaxSamples,
+		Precision: quantum, MinDelay: clock.Delay(s.MinDelay),
+		ClockError: clock.Dispersion(c.Clock.MaxClockError * 1e-6),
+	}
+	if s.MinSamples >= 0 {
+		l.MinSamples = s.MinSamples
+	}
+	if s.MaxSamples >= 0 {
+		l.MaxSamples = s.MaxSamples
+	}
+	if s.AsymmetrySet {
+		// chrony counts offsets the other way round: positive is ahead.
+		l.FixedAsym, l.Asymmetry = true, -s.Asymmetry
+	}
+	return l
+}
+
+func options(s *config.Source) (o source.SelectOptions) {
+	for _, x := range [...]struct {
+		set bool
+		bit source.SelectOptions
+	}{
+		{s.NoSelect, source.NoSelect}, {s.Prefer, source.Prefer},
+		{s.Trust, source.Trust}, {s.Require, source.Require},
+	} {
+		if x.set {
+			o |= x.bit
+		}
+	}
+	return o
+}
+
+// mixAuth applies authselectmode.
+func mixAuth(mode config.AuthMode, sources []engine.SourceConfig) {
+	with, without := 0, 0
+	for i := range sources {
+		if sources[i].Template.Authenticated {
+			with++
+		} else {
+			without++
+		}
+	}
+	for i := range sources {
+		t := &sources[i].Template
+		switch {
+		case mode == config.AuthRequire && !t.Authenticated,
+			mode == config.AuthPrefer && !t.Authenticated && with > 0:
+			t.Select |= source.NoSelect
+		case mode == config.AuthMix && t.Authenticated && without > 0:
+			t.Select |= source.Require | source.Trust
+		}
+	}
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sim
+
+import (
+	"net/netip"
+
+	"foliot/internal/clock"
+	"foliot/internal/ntp"
+	"foliot/internal/responder"
+)
+
+// Server answers from true time, or from what its faults make of it. The zero
+// value of each fault is none; they may be changed while the world runs.
+type Server struct {
+	Addr    netip.Addr
+	Stratum uint8
+	Leap    ntp.Leap
+	RefID   ntp.RefID
+	Disp    float64                   // root dispersion, seconds
+	Offset  func(t float64) float64   // error of its clock, seconds; positive: ahead
+	Dead    func(t float64) bool      // does not answer
+	Tamper  func(t float64, b []byte) // changes the answer before it leaves
+	Repeat  int                       // sends each answer so many times more
+	Kiss    ntp.RefID                 // answers with this kiss code
+
+	Requests int
+	w        *World
+	resp     *responder.Responder
+}
+
+// Serve adds a server.
+func (w *World) Serve(s *Server) *Server {
+	s.w = w
+	s.resp = responder.New(1024, w.rng.Uint64)
+	if s.Stratum == 0 {
+		s.Stratum = 1
+	}
+	if s.RefID == 0 {
+		s.RefID = ntp.RefIDLocal
+	}
+	w.hosts[s.Addr] = s
+	return s
+}
+
+// wall returns the reading of the server's clock at true time t.
+func (s *Server) wall(t float64) clock.Wall {
+	if s.Offset != nil {
+		t += s.Offset(t)
+	}
+	return clock.At[clock.Realtime](s.w.trueTime(t).Nanos())
+}
+
+func (s *Server) snapshot() responder.Snapshot {
+	return responder.Snapshot{
+		Leap: s.Leap, Stratum: s.Stratum, RefID: s.RefID, RootDisp: s.Disp, Precision: -30,
+		RefTime: clock.At[clock.Corrected](s.wall(s.w.now).Nanos() - 1e9),
+	}
+}
+
+func (s *Server) deliver(d *datagram) {
+	s.Requests++
+	if s.Dead != nil && s.Dead(s.w.now) {
+		return
+	}
+	var req responder.Request
+	if responder.Judge(d.data, d.from.Port(), &req) != responder.Answer {
+		return
+	}
+	snap := s.snapshot()
+	now := s.wall(s.w.now)
+	var r responder.Reply
+	s.resp.Respond(&req, now, &snap, &r)
+	slot := s.resp.Seal(&r, now, &snap)
+	s.resp.Transmitted(slot, now, &snap)
+	if s.Kiss != 0 {
+		r.Packet.Leap, r.Packet.Stratum, r.Packet.RefID = ntp.LeapUnsync, 0, s.Kiss
+	}
+	b := r.Packet.AppendTo(nil)
+	b = responder.AppendFields(b, &req, now, &snap)
+	if s.Tamper != nil {
+		s.Tamper(s.w.now, b)
+	}
+	for range 1 + s.Repeat {
+		s.w.send(&datagram{from: d.to, to: d.from, data: b})
+	}
+}
