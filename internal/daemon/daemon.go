@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"foliot/internal/clock"
+	"foliot/internal/config"
+	"foliot/internal/control"
+	"foliot/internal/engine"
+	"foliot/internal/guard"
+	"foliot/internal/logfile"
+	"foliot/internal/narrate"
+	"foliot/internal/process"
+	"foliot/internal/setup"
+	"foliot/internal/sysclock"
+	"foliot/internal/udpstamp"
+)
+
+// Version is set when the program is linked.
+var Version = "development"
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitFatal = 1
+	exitUsage = 2
+)
+
+// daemon is one run of the program.
+type daemon struct {
+	opts    *Options
+	log     *slog.Logger
+	logFile *logfile.File
+	launch  *process.Launch
+	quantum float64
+	control bool // the clock may be set
+	seed    uint64
+}
+
+// Main is foliotd. It returns the exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	o, err := ParseOptions(args)
+	switch {
+	case err != nil:
+		fmt.Fprintf(stderr, "foliotd: %s\n%s", err, Usage)
+		return exitUsage
+	case o.Help:
+		fmt.Fprint(stdout, Usage)
+		return exitOK
+	case o.Version:
+		fmt.Fprintf(stdout, "foliotd (foliot) version %s (-CMDMON -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
+		return exitOK
+	case o.Check:
+		return check(o, stdout, stderr)
+	case o.Print:
+		return print(o, stdout, stderr)
+	}
+	d := &daemon{opts: o}
+	if !o.Foreground && !o.OneShot() {
+		launch, code := process.Detach(stderr)
+		if launch == nil {
+			return code
+		}
+		d.launch = launch
+	}
+	if err := d.run(); err != nil {
+		return d.fail(err, stderr)
+	}
+	return exitOK
+}
+
+// fail tells why the daemon ends.
+func (d *daemon) fail(err error, stderr io.Writer) int {
+	var quiet *endError
+	if errors.As(err, &quiet) {
+		return quiet.code
+	}
+	if d.launch != nil {
+		d.launch.Fail(err)
+	}
+	if d.log != nil {
+		d.log.Log(context.Background(), logfile.LevelFatal, "Fatal error : "+err.Error())
+	} else {
+		fmt.Fprintf(stderr, "foliotd: %s\n", err)
+	}
+	return exitFatal
+}
+
+// endError ends the daemon with a code after everything was said.
+type endError struct{ code int }
+
+func (e *endError) Error() string { return fmt.Sprintf("exit %d", e.code) }
+
+// run is the daemon from start to end.
+func (d *daemon) run() error {
+	if err := d.readMachine(); err != nil {
+		return err
+	}
+	loaded, err := d.load()
+	if err != nil {
+		return err
+	}
+	if err := d.openLog(); err != nil {
+		return err
+	}
+	cfg, err := d.engineConfig(loaded)
+	if err != nil {
+		return err
+	}
+	d.announce(loaded)
+	pid, err := d.claim(loaded.Config)
+	if err != nil {
+		return err
+	}
+	defer pid.remove(d.log)
+	err = d.serve(loaded, cfg)
+	d.log.Info("foliotd exiting")
+	return err
+}
+
+// readMachine learns what the machine can do.
+func (d *daemon) readMachine() error {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return fmt.Errorf("read random seed: %w", err)
+	}
+	d.seed = binary.NativeEndian.Uint64(b[:])
+	d.quantum = float64(sysclock.Precision())
+	if d.opts.NoControl {
+		return nil
+	}
+	if !d.opts.NoRoot && os.Geteuid() != 0 {
+		return errors.New("not superuser: start as root, or with -x (no clock control) and -U")
+	}
+	ok, err := sysclock.Settable()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return errors.New("not allowed to set the clock (CAP_SYS_TIME is missing): start with -x to run without clock control")
+	}
+	d.control = true
+	return nil
+}
+
+func (d *daemon) load() (*Loaded, error) {
+	l, err := Load(d.opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.Config.Validate(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (d *daemon) engineConfig(l *Loaded) (engine.Config, error) {
+	cfg, err := setup.Engine(l.Config, &l.Files, &setup.Machine{Quantum: d.quantum, Controlled: d.control, Seed: d.seed})
+	cfg.OneShot = d.opts.OneShot()
+	return cfg, err
+}
+
+// openLog opens the message log: a file, standard error, or what the service
+// manager collects standard error into.
+func (d *daemon) openLog() error {
+	out := io.Writer(os.Stderr)
+	if d.opts.LogFile != "" {
+		f, err := logfile.OpenFile(d.opts.LogFile)
+		if err != nil {
+			return err
+		}
+		d.logFile, out = f, f
+	}
+	d.log = slog.New(logfile.NewHandler(logfile.HandlerConfig{
+		Output: out, Level: logfile.Level(d.opts.LogLevel),
+		Journal: d.opts.LogFile == "" && logfile.IsJournal(os.Stderr, os.Getenv("JOURNAL_STREAM")),
+	}))
+	return nil
+}
+
+// announce says what this run is.
+func (d *daemon) announce(l *Loaded) {
+	d.log.Info("foliotd version " + Version + " starting")
+	for _, w := range l.Warnings {
+		d.log.Warn(w)
+	}
+	if !d.control {
+		d.log.Info("Disabled control of system clock")
+	}
+	if f := l.Files.Drift; f != nil {
+		d.log.Info(fmt.Sprintf("Frequency %.3f +/- %.3f ppm read from %s", -f.Frequency.PPM(), f.Skew.PPM(), l.Config.Clock.DriftFile))
+	}
+}
+
+// claimed is the pid file, or nothing.
+type claimed struct{ file *process.Pidfile }
+
+func (d *daemon) claim(c *config.Config) (*claimed, error) {
+	if c.Process.PIDFile == "" || d.opts.OneShot() {
+		return &claimed{}, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(c.Process.PIDFile), 0o755); err != nil {
+		return nil, fmt.Errorf("create directory of pid file: %w", err)
+	}
+	f, err := process.CreatePidfile(c.Process.PIDFile)
+	if err != nil {
+		return nil, err
+	}
+	return &claimed{file: f}, nil
+}
+
+func (c *claimed) remove(log *slog.Logger) {
+	if c.file == nil {
+		return
+	}
+	if err := c.file.Remove(); err != nil {
+		log.Warn(err.Error())
+	}
+}
+
+// serve opens the world, drops rights and runs the loop.
+func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
+	w, err := d.openWorld(l.Config)
+	if err != nil {
+		return err
+	}
+	defer w.closeGuard(d.log)
+	state, err := w.clock.Init()
+	if err != nil {
+		return err
+	}
+	if d.opts.SetClock && d.control {
+		d.setFromFile(l.Config, w)
+	}
+	if err := d.dropRights(l.Config); err != nil {
+		return err
+	}
+	notifier, err := process.NewNotifier()
+	if err != nil {
+		return err
+	}
+	defer notifier.Close()
+	e := engine.New(cfg)
+	lp := newLoop(d, w, e, notifier)
+	defer w.close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	signals := process.NotifySignals()
+	defer signals.Close()
+	go lp.listenSignals(ctx, signals)
+	stopControl, err := d.openControl(ctx, lp)
+	if err != nil {
+		d.log.Warn("Disabled control socket: " + err.Error())
+	}
+	defer stopControl()
+	now := w.Now()
+	e.Start(now, state.Frequency, &lp.acts)
+	lp.perform()
+	d.restore(l.Config, e, w)
+	lp.warmth = now.Mono
+	if d.opts.Timeout > 0 {
+		lp.end = now.Mono.Add(clock.Seconds(d.opts.Timeout))
+	}
+	if err := d.ready(notifier); err != nil {
+		return err
+	}
+	if err := lp.run(); err != nil {
+		return err
+	}
+	return d.leave(lp, l.Config)
+}
+
+// leave ends the run in good order.
+func (d *daemon) leave(lp *loop, c *config.Config) error {
+	lp.notifier.Stopping()
+	lp.e.Stop(lp.w.Now(), &lp.acts)
+	lp.perform()
+	d.dump(lp.w.cfg, lp.e)
+	synced := lp.e.Tracking(lp.w.Now()).Synchronized
+	switch {
+	case lp.w.exit == engine.ExitMaxChange, lp.w.exit == engine.ExitNoSource:
+		if lp.w.exit == engine.ExitNoSource {
+			d.log.Warn("No suitable source for synchronisation")
+		}
+		return &endError{exitFatal}
+	case !lp.end.IsZero() && !synced:
+		return &endError{exitFatal}
+	}
+	return nil
+}
+
+// ready tells parent, service manager and -N that the daemon runs.
+func (d *daemon) ready(n *process.Notifier) error {
+	if err := n.Ready(); err != nil {
+		return err
+	}
+	if d.opts.ReadyFD >= 0 {
+		if err := process.ReadyFD(d.opts.ReadyFD); err != nil {
+			return err
+		}
+	}
+	if d.launch != nil {
+		return d.launch.Ready()
+	}
+	return nil
+}
+
+// openWorld opens clock, guard and poller.
+func (d *daemon) openWorld(c *config.Config) (*world, error) {
+	w := &world{
+		log: d.log, cfg: c, clients: make(map[engine.SourceID]*udpstamp.Socket),
+		options: udpstamp.Options{DSCP: c.Client.DSCP, Precision: clock.Dispersion(d.quantum)},
+	}
+	d.applyLogs(c, w)
+	w.clock = sysclock.NewDisabled()
+	if d.control {
+		g, err := d.startGuard(c)
+		if err != nil {
+			return nil, err
+		}
+		w.clock, w.guard = sysclock.New(), g
+	}
+	if c.Clock.DriftFile != "" && !d.opts.Query {
+		w.drift = logfile.NewDriftFile(c.Clock.DriftFile, d.log)
+	}
+	switch p := c.Client.AcquisitionPort; {
+	case p > 0:
+		w.acqPort = uint16(p)
+	case p == 0:
+		w.acqPort = uint16(32768 + d.seed%28000)
+	}
+	if keep, err := udpstamp.KeepStamping(); err != nil {
+		d.log.Warn("kernel timestamps: " + err.Error())
+	} else {
+		w.stamping = keep
+	}
+	var err error
+	w.poller, err = udpstamp.NewPoller()
+	return w, err
+}
+
+// startGuard starts the process that restores the clock's rate if this one dies
+// in the middle of a slew.
+func (d *daemon) startGuard(c *config.Config) (*guard.Guard, error) {
+	g := guard.Config{}
+	if c.Process.User != "" {
+		id, err := process.LookupUser(c.Process.User)
+		if err != nil {
+			return nil, err
+		}
+		g.UID, g.GID = uint32(id.UID), uint32(id.GID)
+	}
+	return guard.Start(g)
+}
+
+func (w *world) closeGuard(log *slog.Logger) {
+	if w.guard != nil {
+		if err := w.guard.Close(); err != nil {
+			log.Warn(err.Error())
+		}
+	}
+}
+
+// applyLogs opens the statistics logs that c asks for.
+func (d *daemon) applyLogs(c *config.Config, w *world) {
+	if w.narrator != nil {
+		w.narrator.Stats.Close()
+	}
+	if d.logFile != nil {
+		if err := d.logFile.Reopen(); err != nil {
+			d.log.Warn(err.Error())
+		}
+	}
+	g := &c.Log
+	w.narrator = &narrate.Narrator{Log: d.log, Stats: logfile.NewStats(logfile.StatsConfig{
+		Dir: g.Dir, Banner: g.Banner, Warn: d.log,
+		Measurements: g.Measurements, RawMeasurements: g.RawMeasurements, Statistics: g.Statistics,
+		Selection: g.Selection, Tracking: g.Tracking, RefClocks: g.Refclocks, TempComp: g.TempComp,
+	})}
+}
+
+// dropRights gives up what is no longer needed.
+func (d *daemon) dropRights(c *config.Config) error {
+	p := &c.Process
+	if p.LockAll {
+		if err := process.LockMemory(); err != nil {
+			d.log.Warn("Could not lock memory: " + err.Error())
+		}
+	}
+	if p.SchedPriority > 0 {
+		if err := process.SetRealtime(p.SchedPriority); err != nil {
+			d.log.Warn("Could not set real-time priority: " + err.Error())
+		}
+	}
+	if p.User == "" {
+		return nil
+	}
+	id, err := process.LookupUser(p.User)
+	if err != nil {
+		return err
+	}
+	d.giveFiles(c, id)
+	want := process.Caps(0)
+	if d.control {
+		want |= process.CapSysTime
+	}
+	if c.Server.Port > 0 && c.Server.Port < 1024 {
+		want |= process.CapNetBindService
+	}
+	kept, err := process.Drop(id, want)
+	if err != nil {
+		return err
+	}
+	if missing := want &^ kept; missing != 0 {
+		d.log.Warn(fmt.Sprintf("running as %s without %s", p.User, missing))
+	}
+	return nil
+}
+
+// sameServer tells whether the server sockets of a and b are the same.
+func sameServer(a, b *config.Config) bool {
+	if a.Server.Port != b.Server.Port || a.Server.BindDevice != b.Server.BindDevice ||
+		len(a.Server.BindAddresses) != len(b.Server.BindAddresses) {
+		return false
+	}
+	for i := range a.Server.BindAddresses {
+		if a.Server.BindAddresses[i] != b.Server.BindAddresses[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// openControl opens the socket of foliotctl.
+func (d *daemon) openControl(ctx context.Context, lp *loop) (stop func(), err error) {
+	if d.opts.OneShot() {
+		return func() {}, nil
+	}
+	s, err := control.Listen(d.socketPath(), lp.ask)
+	if err != nil {
+		return func() {}, err
+	}
+	go s.Run(ctx)
+	return func() {}, nil
+}
+
+// socketPath is where foliotctl looks; a variable moves it for tests and for
+// several daemons on one machine.
+func (d *daemon) socketPath() string {
+	if p := os.Getenv("FOLIOT_SOCKET"); p != "" {
+		return p
+	}
+	return control.DefaultPath
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+
+	"foliot/configs"
+	"foliot/internal/auth"
+	"foliot/internal/chronyconf"
+	"foliot/internal/config"
+	"foliot/internal/drifts"
+	"foliot/internal/engine"
+	"foliot/internal/leap"
+	"foliot/internal/logfile"
+	"foliot/internal/resolve"
+	"foliot/internal/setup"
+)
+
+// Loaded is a configuration with everything that it names.
+type Loaded struct {
+	Config   *config.Config
+	Files    setup.Files
+	Warnings []string
+}
+
+// Load reads the configuration and the files that it names. Files that only
+// help (drift, leap seconds, keys that no source uses) give warnings when they
+// cannot be read; a configuration that contradicts itself is an error.
+func Load(o *Options) (*Loaded, error) {
+	c, warnings, err := parse(o)
+	if err != nil {
+		return nil, err
+	}
+	l := &Loaded{Config: c}
+	for _, w := range warnings {
+		l.warn("%s", w)
+	}
+	o.override(c)
+	if err := l.readFiles(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *Loaded) warn(format string, args ...any) {
+	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
+}
+
+func parse(o *Options) (*config.Config, []chronyconf.Warning, error) {
+	switch {
+	case len(o.Directives) > 0:
+		return chronyconf.ParseLines(chronyconf.OS{}, o.Directives)
+	case o.File == BuiltIn:
+		return chronyconf.ParseFile(builtIn{}, BuiltIn)
+	}
+	return chronyconf.ParseFile(chronyconf.OS{}, o.File)
+}
+
+// builtIn shows the built-in configuration as a file.
+type builtIn struct{ chronyconf.OS }
+
+func (b builtIn) Open(name string) (io.ReadCloser, error) {
+	if name == BuiltIn {
+		return io.NopCloser(bytes.NewReader(configs.Default)), nil
+	}
+	return b.OS.Open(name)
+}
+
+// override applies what the command line says to c.
+func (o *Options) override(c *config.Config) {
+	if o.User != "" {
+		c.Process.User = o.User
+	}
+	if o.LockAll {
+		c.Process.LockAll = true
+	}
+	if o.Priority > 0 {
+		c.Process.SchedPriority = o.Priority
+	}
+	if o.Restarted && c.Clock.StepLimit > 0 {
+		c.Clock.StepLimit = 0
+	}
+	if o.Query {
+		c.Server.Port, c.Command.Port, c.Command.Socket = 0, 0, ""
+		c.Process.PIDFile, c.Log.Dir = "", ""
+		c.Clock.DriftFile = ""
+	}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if o.Family != config.FamilyAny && s.Family == config.FamilyAny {
+			s.Family = o.Family
+		}
+		if o.OneShot() && s.Kind != config.KindPeer {
+			s.IBurst = true
+		}
+	}
+}
+
+// readFiles reads what the configuration names.
+func (l *Loaded) readFiles() error {
+	c := l.Config
+	l.Files.Lookup = lookup
+	if c.Process.KeyFile != "" {
+		l.readKeys(c.Process.KeyFile)
+	}
+	if c.Clock.DriftFile != "" {
+		l.readDrift(c.Clock.DriftFile)
+	}
+	if err := l.readLeap(); err != nil {
+		l.warn("%s", err)
+	}
+	return l.readTempComp()
+}
+
+func (l *Loaded) readKeys(path string) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		l.warn("Could not read key file: %s", err)
+		return
+	}
+	ring, problems := auth.ParseKeys(b)
+	for _, p := range problems {
+		l.warn("%s in key file %s", p, path)
+	}
+	l.Files.Keys = ring
+}
+
+func (l *Loaded) readDrift(path string) {
+	d, err := logfile.NewDriftFile(path, nil).Read()
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		l.warn("%s", err)
+	default:
+		l.Files.Drift = &engine.Drift{Frequency: d.Frequency, Skew: d.Skew}
+	}
+}
+
+// zoneDirs are where time zones with leap seconds are looked for.
+var zoneDirs = [...]string{"/usr/share/zoneinfo/", "/usr/lib/zoneinfo/", "/usr/share/lib/zoneinfo/", "/etc/zoneinfo/"}
+
+func (l *Loaded) readLeap() error {
+	c := &l.Config.Leap
+	if c.List != "" {
+		b, err := os.ReadFile(c.List)
+		if err != nil {
+			return fmt.Errorf("read leap second list: %w", err)
+		}
+		t, err := leap.ParseList(b)
+		if err != nil {
+			return fmt.Errorf("read leap second list %s: %w", c.List, err)
+		}
+		l.Files.Leap = t
+		return nil
+	}
+	if c.TimeZone == "" {
+		return nil
+	}
+	for _, dir := range zoneDirs {
+		b, err := os.ReadFile(dir + c.TimeZone)
+		if err != nil {
+			continue
+		}
+		t, err := leap.ParseTZif(b)
+		if err != nil {
+			return fmt.Errorf("read leap seconds of time zone %s: %w", c.TimeZone, err)
+		}
+		l.Files.Leap = t
+		return nil
+	}
+	return fmt.Errorf("time zone %s with leap seconds is not installed", c.TimeZone)
+}
+
+func (l *Loaded) readTempComp() error {
+	t := l.Config.Clock.TempComp
+	if t.File == "" {
+		return nil
+	}
+	if t.Points == "" {
+		l.Files.TempComp = drifts.NewPolynomial(drifts.Polynomial{T0: t.T0, K0: t.K0, K1: t.K1, K2: t.K2})
+		return nil
+	}
+	b, err := os.ReadFile(t.Points)
+	if err != nil {
+		return fmt.Errorf("read points of tempcomp: %w", err)
+	}
+	p, err := drifts.ParsePoints(b)
+	if err != nil {
+		return fmt.Errorf("points of tempcomp in %s: %w", t.Points, err)
+	}
+	l.Files.TempComp = p
+	return nil
+}
+
+// lookup resolves a host in an access rule, at start, as chrony does.
+func lookup(host string) (netip.Addr, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), resolve.Timeout)
+	defer cancel()
+	addrs, err := (&net.Resolver{PreferGo: true}).LookupNetIP(ctx, "ip", host)
+	if err != nil || len(addrs) == 0 {
+		return netip.Addr{}, false
+	}
+	return addrs[0].Unmap(), true
+}

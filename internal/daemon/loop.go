@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"foliot/internal/clock"
+	"foliot/internal/engine"
+	"foliot/internal/process"
+	"foliot/internal/resolve"
+	"foliot/internal/sysclock"
+	"foliot/internal/udpstamp"
+)
+
+// Sizes and paces of the loop.
+const (
+	batch      = 16               // datagrams read at once
+	longest    = 30 * time.Second // between two looks at the clock
+	meddleTime = 16 * clock.Second
+)
+
+// news is what other goroutines tell the loop.
+type news struct {
+	resolved *engine.Resolved
+	stop     bool
+	reload   bool
+	verb     string
+	out      io.Writer
+	done     chan error
+}
+
+// inbox is a queue that wakes the loop.
+type inbox struct {
+	mu   sync.Mutex
+	list []news
+	wake func()
+}
+
+func (q *inbox) put(n news) {
+	q.mu.Lock()
+	q.list = append(q.list, n)
+	q.mu.Unlock()
+	q.wake()
+}
+
+func (q *inbox) take() []news {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.list
+	q.list = nil
+	return l
+}
+
+// loop runs the engine.
+type loop struct {
+	d        *daemon
+	w        *world
+	e        *engine.Engine
+	acts     engine.Actions
+	inbox    inbox
+	msgs     []udpstamp.Message
+	txs      []udpstamp.Tx
+	notifier *process.Notifier
+	meddle   clock.Mono
+	fed      clock.Mono // when the watchdog was fed last
+	warmth   clock.Mono // when the temperature is to be read next
+	end      clock.Mono // of -t, zero = none
+	stopping bool
+}
+
+func newLoop(d *daemon, w *world, e *engine.Engine, n *process.Notifier) *loop {
+	l := &loop{
+		d: d, w: w, e: e, notifier: n,
+		msgs: udpstamp.NewMessages(batch, 1500), txs: make([]udpstamp.Tx, batch),
+	}
+	l.inbox.wake = w.poller.Wake
+	w.answers = func(r engine.Resolved) { l.inbox.put(news{resolved: &r}) }
+	w.resolver = resolve.New(func(r resolve.Result) {
+		l.inbox.put(news{resolved: &engine.Resolved{Name: r.Name, Addrs: r.Addrs}})
+	})
+	return l
+}
+
+// listenSignals forwards signals to the loop until ctx ends.
+func (l *loop) listenSignals(ctx context.Context, s *process.Signals) {
+	for {
+		select {
+		case <-s.Stop:
+			l.inbox.put(news{stop: true})
+		case <-s.Reload:
+			l.inbox.put(news{reload: true})
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// run runs until something ends the daemon.
+func (l *loop) run() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for !l.stopping && l.w.exit == 0 {
+		events, woken, err := l.w.poller.Wait(l.timeout())
+		if err != nil {
+			return err
+		}
+		for i := range events {
+			l.readable(events[i].Token)
+		}
+		if woken {
+			l.hear()
+		}
+		l.tick()
+	}
+	return nil
+}
+
+// timeout is how long the loop may sleep. Timers run on a clock that is slewed,
+// deadlines on one that is not: after a short sleep it looks again.
+func (l *loop) timeout() time.Duration {
+	now := sysclock.Read().Mono
+	least := longest
+	if w := l.notifier.WatchdogInterval(); w > 0 {
+		least = min(least, w/2)
+	}
+	for _, t := range [...]clock.Mono{l.e.Deadline(), l.end, l.warmth} {
+		if !t.IsZero() {
+			least = min(least, max(0, t.Sub(now).Duration()))
+		}
+	}
+	return least
+}
+
+// tick does what is due.
+func (l *loop) tick() {
+	now := l.w.Now()
+	if t := l.e.Deadline(); !t.IsZero() && !now.Mono.Before(t) {
+		l.e.Tick(now, &l.acts)
+		l.perform()
+	}
+	if w := l.notifier.WatchdogInterval(); w > 0 && now.Mono.Sub(l.fed).Duration() >= w/2 {
+		l.fed = now.Mono
+		l.notifier.Watchdog()
+	}
+	if !l.end.IsZero() && !now.Mono.Before(l.end) {
+		l.stopping = true
+	}
+	if !l.warmth.IsZero() && !now.Mono.Before(l.warmth) {
+		l.readTemperature(now)
+	}
+	if now.Mono.Sub(l.meddle) >= meddleTime {
+		l.meddle = now.Mono
+		l.lookForMeddlers(now)
+	}
+}
+
+func (l *loop) perform() { l.e.Perform(l.w, &l.acts) }
+
+// lookForMeddlers asks the kernel whether somebody else changed the clock.
+func (l *loop) lookForMeddlers(now clock.Now) {
+	f, err := l.w.clock.Interference()
+	if err != nil || !f.Found() {
+		return
+	}
+	l.e.Disturbed(now, f.Now.Frequency, &l.acts)
+	l.perform()
+}
+
+// readTemperature reads the sensor of tempcomp.
+func (l *loop) readTemperature(now clock.Now) {
+	c := &l.w.cfg.Clock.TempComp
+	l.warmth = clock.Mono{}
+	if c.File == "" {
+		return
+	}
+	l.warmth = now.Mono.Add(clock.Seconds(max(c.Interval, 0.1)))
+	b, err := os.ReadFile(c.File)
+	if err != nil {
+		l.d.log.Warn("Could not read temperature from " + c.File + ": " + err.Error())
+		return
+	}
+	v, err := strconv.ParseFloat(strings.TrimSpace(string(b)), 64)
+	if err != nil {
+		l.d.log.Warn("Could not read temperature from " + c.File + ": " + err.Error())
+		return
+	}
+	l.e.Temperature(now, v, &l.acts)
+	l.perform()
+}
+
+// readable drains the socket behind token: transmit stamps first, since the
+// answer to a request must find its stamp there.
+func (l *loop) readable(token uint64) {
+	id, sock := engine.SourceID(0), (*udpstamp.Socket)(nil)
+	if token >= serverToken {
+		if i := token - serverToken; i < uint64(len(l.w.servers)) {
+			sock = l.w.servers[i]
+		}
+	} else {
+		id = engine.SourceID(token)
+		sock = l.w.clients[id]
+	}
+	if sock == nil {
+		return
+	}
+	l.readStamps(sock)
+	for {
+		n, err := sock.Recv(l.msgs)
+		for i := range n {
+			l.receive(id, &l.msgs[i])
+		}
+		if n < len(l.msgs) || err != nil {
+			return
+		}
+	}
+}
+
+func (l *loop) readStamps(sock *udpstamp.Socket) {
+	n, _ := sock.RecvTx(l.txs)
+	for i := range n {
+		tx := engine.Transmitted{ID: engine.TxID(l.txs[i].ID), Stamp: l.txs[i].Stamp}
+		if tx.Stamp.Kind != clock.StampNone {
+			l.e.Transmitted(l.w.Now(), &tx, &l.acts)
+		}
+	}
+	l.perform()
+}
+
+func (l *loop) receive(id engine.SourceID, m *udpstamp.Message) {
+	if m.Truncated {
+		return
+	}
+	in := engine.Received{Source: id, From: m.From, Local: m.Local, Iface: m.Iface, Stamp: m.Stamp, Data: m.Data}
+	l.e.Receive(l.w.Now(), &in, &l.acts)
+	l.perform()
+}
+
+// hear takes the news of other goroutines in.
+func (l *loop) hear() {
+	for _, n := range l.inbox.take() {
+		switch {
+		case n.resolved != nil:
+			l.e.Resolved(l.w.Now(), n.resolved, &l.acts)
+			l.perform()
+		case n.stop:
+			l.stopping = true
+		case n.reload:
+			if err := l.reload(); err != nil {
+				l.d.log.Error("Could not reload the configuration, the old one stays: " + err.Error())
+			}
+		case n.done != nil:
+			n.done <- l.command(n.verb, n.out)
+		}
+	}
+}
+
+// command answers a verb of foliotctl.
+func (l *loop) command(verb string, out io.Writer) error {
+	switch verb {
+	case "reload":
+		return l.reload()
+	case "status":
+		return l.status(out)
+	}
+	return errUnknownVerb(verb)
+}
+
+// ask hands a verb to the loop and waits for its answer.
+func (l *loop) ask(ctx context.Context, verb string, out io.Writer) error {
+	n := news{verb: verb, out: out, done: make(chan error, 1)}
+	l.inbox.put(n)
+	select {
+	case err := <-n.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reload reads the configuration again and changes to it. A bad one changes
+// nothing.
+func (l *loop) reload() error {
+	l.notifier.Reloading()
+	defer l.notifier.Ready()
+	fresh, err := l.d.load()
+	if err != nil {
+		return err
+	}
+	cfg, err := l.d.engineConfig(fresh)
+	if err != nil {
+		return err
+	}
+	for _, w := range fresh.Warnings {
+		l.d.log.Warn(w)
+	}
+	l.d.applyLogs(fresh.Config, l.w)
+	old := l.w.cfg
+	l.w.cfg = fresh.Config
+	l.warmth = l.w.Now().Mono
+	l.e.Configure(l.w.Now(), cfg, &l.acts)
+	l.perform()
+	if !sameServer(old, fresh.Config) {
+		l.w.listen(l.e.Listening())
+	}
+	l.d.log.Info("Configuration reloaded")
+	return nil
+}
+
+// wallNow reads the wall clock as late as possible before sending.
+func wallNow() clock.Wall { return clock.At[clock.Realtime](time.Now().UnixNano()) }

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"foliot/internal/clock"
+	"foliot/internal/config"
+	"foliot/internal/engine"
+	"foliot/internal/logfile"
+	"foliot/internal/process"
+	"foliot/internal/source"
+	"foliot/internal/stats"
+	"foliot/internal/sysclock"
+)
+
+// dump saves the history of every source (dumpdir).
+func (d *daemon) dump(c *config.Config, e *engine.Engine) {
+	dir := c.Process.DumpDir
+	if dir == "" || d.opts.OneShot() {
+		return
+	}
+	for ref, a := range e.Associations() {
+		h := historyOf(ref.Name, a)
+		if len(h.Samples) == 0 {
+			continue
+		}
+		if err := logfile.SaveDump(dir, logfile.Name{Addr: ref.Addr.Addr()}, h); err != nil {
+			d.log.Warn("Could not save history of " + ref.Name + ": " + err.Error())
+		}
+	}
+}
+
+func historyOf(name string, a *source.Association) *logfile.Dump {
+	reg := a.Register()
+	h := &logfile.Dump{Source: name, Authenticated: a.Config().Authenticated, AsymmetryRun: reg.AsymmetryRun()}
+	h.Reach, h.ReachSize = a.Reach()
+	if p, ok := a.Remote(); ok {
+		h.Stratum, h.Leap = int(p.Stratum), p.Leap
+	}
+	for i := max(0, reg.Held()-logfile.MaxDumpSamples); i < reg.Held(); i++ {
+		s := reg.Sample(i)
+		h.Samples = append(h.Samples, logfile.DumpSample{
+			Time: s.Time, Offset: s.Offset, OrigOffset: s.Offset,
+			PeerDelay: s.Delay, PeerDisp: s.Disp, RootDelay: s.RootDelay, RootDisp: s.RootDisp,
+		})
+	}
+	return h
+}
+
+// restore loads saved histories (-r) and removes the files.
+func (d *daemon) restore(c *config.Config, e *engine.Engine, w *world) {
+	dir := c.Process.DumpDir
+	if dir == "" {
+		return
+	}
+	if d.opts.Reload {
+		for ref, a := range e.Associations() {
+			d.restoreOne(dir, ref, a, e, w)
+		}
+	}
+	if err := logfile.RemoveDumps(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.log.Warn(err.Error())
+	}
+}
+
+func (d *daemon) restoreOne(dir string, ref engine.SourceRef, a *source.Association, e *engine.Engine, w *world) {
+	h, err := logfile.LoadDump(dir, logfile.Name{Addr: ref.Addr.Addr()})
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	if err == nil && h.Source != ref.Name {
+		err = fmt.Errorf("it is of %s", h.Source)
+	}
+	if err != nil {
+		d.log.Warn("Could not load dump file for " + ref.Name + ": " + err.Error())
+		return
+	}
+	samples := make([]stats.Sample, 0, len(h.Samples))
+	for _, s := range h.Samples {
+		samples = append(samples, stats.Sample{
+			Time: s.Time, Offset: s.Offset, Delay: s.PeerDelay, Disp: s.PeerDisp,
+			RootDelay: s.RootDelay, RootDisp: s.RootDisp,
+		})
+	}
+	if !a.Restore(samples, h.Reach, h.ReachSize, uint8(h.Stratum), h.Leap, e.ServedAt(w.Now())) {
+		d.log.Warn("Could not load dump file for " + ref.Name + ": it is from the future")
+		return
+	}
+	d.log.Info("Loaded dump file for " + ref.Name)
+}
+
+// setFromFile sets the clock forward at start (-s) when it is behind the
+// real-time clock or, without one, behind the last time that the drift file was
+// written: a machine without a battery begins in the past.
+func (d *daemon) setFromFile(c *config.Config, w *world) {
+	now := time.Unix(0, sysclock.Read().Wall.Nanos())
+	best := time.Time{}
+	if b, err := os.ReadFile("/sys/class/rtc/rtc0/since_epoch"); err == nil {
+		if s, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil {
+			best = time.Unix(s, 0)
+		}
+	}
+	if c.Clock.DriftFile != "" && best.IsZero() {
+		if st, err := os.Stat(c.Clock.DriftFile); err == nil {
+			best = st.ModTime()
+		}
+	}
+	behind := best.Sub(now)
+	if best.IsZero() || behind < time.Second {
+		return
+	}
+	if _, err := w.clock.Step(clock.Offset(behind.Seconds())); err != nil {
+		d.log.Warn(err.Error())
+		return
+	}
+	d.log.Info(fmt.Sprintf("System clock set %.0f seconds forward from RTC or drift file", behind.Seconds()))
+}
+
+// giveFiles makes the directories that the daemon writes to after the rights
+// are dropped, and gives them to the user that it becomes.
+func (d *daemon) giveFiles(c *config.Config, id process.Identity) {
+	dirs := []string{c.Log.Dir, c.Process.DumpDir, filepath.Dir(d.socketPath())}
+	if c.Clock.DriftFile != "" {
+		dirs = append(dirs, filepath.Dir(c.Clock.DriftFile))
+	}
+	for _, dir := range dirs {
+		if dir == "" {
+			continue
+		}
+		if _, err := os.Lstat(dir); err == nil {
+			continue // somebody made it and decided whose it is
+		}
+		err := os.MkdirAll(dir, 0o750)
+		if err == nil {
+			err = os.Lchown(dir, id.UID, id.GID)
+		}
+		if err != nil {
+			d.log.Warn(err.Error())
+		}
+	}
+}
+
+// check is --check.
+func check(o *Options, stdout, stderr io.Writer) int {
+	l, err := (&daemon{opts: o}).load()
+	if err != nil {
+		fmt.Fprintf(stderr, "foliotd: %s\n", err)
+		return exitFatal
+	}
+	for _, w := range l.Warnings {
+		fmt.Fprintf(stderr, "foliotd: warning: %s\n", w)
+	}
+	fmt.Fprintf(stdout, "%s: %d sources, no errors\n", o.File, len(l.Config.Sources))
+	return exitOK
+}
+
+// status describes the daemon in a few lines.
+func (l *loop) status(out io.Writer) error {
+	t := l.e.Tracking(l.w.Now())
+	state := "not synchronised"
+	if t.Synchronized {
+		state = "synchronised to " + t.Name
+	}
+	fmt.Fprintf(out, "foliotd %s, %s\n", Version, state)
+	fmt.Fprintf(out, "stratum %d, offset %+.9f s to be slewed out, last offset %+.9f s, RMS offset %.9f s\n",
+		t.Stratum, float64(t.Remaining), float64(t.LastOffset), t.RMSOffset)
+	fmt.Fprintf(out, "frequency %+.3f ppm, skew %.3f ppm, root delay %.9f s, root dispersion %.9f s\n",
+		t.Frequency.PPM(), t.Skew.PPM(), t.RootDelay, t.RootDisp)
+	fmt.Fprintf(out, "requests answered %d, refused %d\n\n", l.e.Served.Verdicts[0], refused(&l.e.Served))
+	fmt.Fprintf(out, "%s %-32s %3s %4s %5s  %14s %12s\n", "S", "source", "st", "poll", "reach", "offset", "+/-")
+	for _, r := range l.e.Rows() {
+		a := l.e.Association(r.Source.ID)
+		fmt.Fprintf(out, "%c %-32s %3d %4d %5o  %+14.9f %12.9f\n", r.Status, label(&r.Source), stratumOf(a), a.Poll(), r.Reach,
+			(r.Lo+r.Hi)/2, (r.Hi-r.Lo)/2)
+	}
+	return nil
+}
+
+func refused(c *engine.ServerCounters) (n uint64) {
+	for _, v := range c.Verdicts[1:] {
+		n += v
+	}
+	return n
+}
+
+func label(s *engine.SourceRef) string {
+	addr := s.Addr.Addr().String()
+	if s.Name == addr {
+		return addr
+	}
+	return addr + " (" + s.Name + ")"
+}
+
+func stratumOf(a *source.Association) uint8 {
+	if p, ok := a.Remote(); ok {
+		return p.Stratum
+	}
+	return 0
+}
+
+type unknownVerbError string
+
+func (e unknownVerbError) Error() string { return "unknown command " + string(e) }
+
+func errUnknownVerb(v string) error { return unknownVerbError(v) }
