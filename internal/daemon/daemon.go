@@ -49,6 +49,9 @@ type daemon struct {
 
 // Main is foliotd. It returns the exit code.
 func Main(args []string, stdout, stderr io.Writer) int {
+	if code, ran := simulated(args, stdout, stderr); ran {
+		return code
+	}
 	o, err := ParseOptions(args)
 	switch {
 	case err != nil:
@@ -113,10 +116,7 @@ func (d *daemon) run() error {
 	if err := d.openLog(); err != nil {
 		return err
 	}
-	cfg, err := d.engineConfig(loaded)
-	if err != nil {
-		return err
-	}
+	cfg := d.engineConfig(loaded)
 	d.announce(loaded)
 	pid, err := d.claim(loaded.Config)
 	if err != nil {
@@ -164,10 +164,10 @@ func (d *daemon) load() (*Loaded, error) {
 	return l, nil
 }
 
-func (d *daemon) engineConfig(l *Loaded) (engine.Config, error) {
-	cfg, err := setup.Engine(l.Config, &l.Files, &setup.Machine{Quantum: d.quantum, Controlled: d.control, Seed: d.seed})
+func (d *daemon) engineConfig(l *Loaded) engine.Config {
+	cfg := setup.Engine(l.Config, &l.Files, &setup.Machine{Quantum: d.quantum, Controlled: d.control, Seed: d.seed})
 	cfg.OneShot = d.opts.OneShot()
-	return cfg, err
+	return cfg
 }
 
 // openLog opens the message log: a file, standard error, or what the service
@@ -450,8 +450,17 @@ func (d *daemon) openControl(ctx context.Context, lp *loop) (stop func(), err er
 	if err != nil {
 		return func() {}, err
 	}
-	go s.Run(ctx)
-	return func() {}, nil
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Run(ctx)
+	}()
+	// Waiting lets Run remove the socket before the process ends.
+	return func() {
+		cancel()
+		<-done
+	}, nil
 }
 
 // socketPath is where foliotctl looks; a variable moves it for tests and for

@@ -111,6 +111,7 @@ func (l *Loaded) readFiles() error {
 	if c.Process.KeyFile != "" {
 		l.readKeys(c.Process.KeyFile)
 	}
+	l.Warnings = append(l.Warnings, setup.MissingKeys(c, l.Files.Keys)...)
 	if c.Clock.DriftFile != "" {
 		l.readDrift(c.Clock.DriftFile)
 	}

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -269,6 +270,9 @@ func (l *loop) command(verb string, out io.Writer) error {
 		return l.reload()
 	case "status":
 		return l.status(out)
+	case "version":
+		_, err := fmt.Fprintf(out, "foliotd (foliot) version %s\n", Version)
+		return err
 	}
 	return errUnknownVerb(verb)
 }
@@ -294,10 +298,7 @@ func (l *loop) reload() error {
 	if err != nil {
 		return err
 	}
-	cfg, err := l.d.engineConfig(fresh)
-	if err != nil {
-		return err
-	}
+	cfg := l.d.engineConfig(fresh)
 	for _, w := range fresh.Warnings {
 		l.d.log.Warn(w)
 	}

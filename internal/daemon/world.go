@@ -76,16 +76,18 @@ func (w *world) SetClock(a *engine.Action) engine.ClockDone {
 
 // Send implements engine.World. A request that cannot be sent is as good as
 // lost: its source notices.
-func (w *world) Send(e *engine.Engine, s *engine.Send, b []byte) {
+func (w *world) Send(e *engine.Engine, s *engine.Send, b []byte) bool {
 	sock := w.socketFor(s)
 	if sock == nil {
-		return
+		return false
 	}
 	e.Seal(s, b, wallNow())
 	d := udpstamp.Datagram{To: s.To, Local: s.Local, Iface: s.Iface, Data: b, TxID: uint32(s.TxID)}
 	if err := sock.Send(&d); err != nil {
 		w.log.Debug(err.Error())
+		return false
 	}
+	return true
 }
 
 // socketFor returns the socket to send s from, opened if need be.
