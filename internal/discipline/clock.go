@@ -23,7 +23,7 @@ import (
 const (
 	// minSlew is the shortest slew, seconds: timers must end it in time.
 	minSlew = 1.0
-	// maxSlew is the longest, seconds.
+	// maxSlew is the longest that one order lasts, seconds.
 	maxSlew = 1e4
 	// settled is a remainder not worth a slew of its own, seconds.
 	settled = 1e-10
@@ -50,6 +50,7 @@ type Clock struct {
 	actual     clock.Frequency // rate that the kernel has
 	correction clock.Correction
 	slewing    bool
+	partial    bool // the slew will not be through at slewEnd
 	slewEnd    clock.Mono
 	anchor     clock.Now // last reading that was as expected
 	anchored   bool
@@ -121,10 +122,11 @@ func (c *Clock) rebase(w clock.Wall, doffset clock.Offset) {
 
 // order plans a slew of the outstanding offset from now on.
 func (c *Clock) order(now clock.Now, duration float64) Order {
-	c.slewing = false
+	c.slewing, c.partial = false, false
+	// Until the kernel has the rate ordered, if ever (without control it never
+	// has), served time runs in software on top of what it has.
+	c.correction.Rate = (c.base - c.actual) / (1 + c.actual)
 	if !c.cfg.Controlled {
-		// Served time runs in software on top of an untouched clock.
-		c.correction.Rate = (c.base - c.actual) / (1 + c.actual)
 		return Order{}
 	}
 	rate := clock.Frequency(0)
@@ -132,7 +134,8 @@ func (c *Clock) order(now clock.Now, duration float64) Order {
 		d := min(max(duration, minSlew), maxSlew)
 		limit := float64(c.cfg.MaxSlewRate)
 		rate = clock.Frequency(min(max(left/d, -limit), limit))
-		d = min(math.Abs(left/float64(rate)), maxSlew)
+		d = math.Abs(left / float64(rate*(1+c.base)))
+		c.partial, d = d > maxSlew, min(d, maxSlew)
 		c.slewing, c.slewEnd = true, now.Mono.Add(clock.Seconds(d))
 	}
 	total := (1+c.base)*(1+rate) - 1
@@ -140,13 +143,17 @@ func (c *Clock) order(now clock.Now, duration float64) Order {
 	return Order{SetFrequency: true, Frequency: min(max(total, -limit), limit)}
 }
 
-// EndSlew orders the base rate if a slew has run its time.
+// EndSlew orders the base rate if a slew has run its time, or the next part of
+// a slew that takes longer than one order may last.
 func (c *Clock) EndSlew(now clock.Now) (Order, bool) {
 	if !c.slewing || now.Mono.Before(c.slewEnd) {
 		return Order{}, false
 	}
-	c.slewing = false
 	c.rebase(now.Wall, 0)
+	if c.partial {
+		return c.order(now, maxSlew), true
+	}
+	c.slewing = false
 	return Order{SetFrequency: true, Frequency: c.base}, true
 }
 

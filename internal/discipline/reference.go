@@ -13,8 +13,8 @@ import (
 // Config is what a person decides about the discipline; the comments give
 // chrony's directive and default.
 type Config struct {
-	StepThreshold float64         // makestep, seconds; 0 = never
-	StepLimit     int             // makestep: in so many first updates, < 0 = in all
+	StepThreshold float64         // makestep, seconds
+	StepLimit     int             // makestep: in so many first updates, 0 = never, < 0 = in all
 	MaxChange     float64         // maxchange, seconds; 0 = no limit
 	ChangeStart   int             // maxchange: from this update on
 	ChangeIgnore  int             // maxchange: stop after ignoring so many, < 0 = never
@@ -106,7 +106,7 @@ func (r *Reference) Plan(u *Update, remaining clock.Offset) Plan {
 		return p
 	}
 	total := math.Abs(float64(p.DOffset + remaining))
-	if r.stepsIn != 0 && r.cfg.StepThreshold > 0 {
+	if r.stepsIn != 0 {
 		p.Step = total > r.cfg.StepThreshold
 		r.stepsIn = max(r.stepsIn-1, min(r.stepsIn, -1))
 	}

@@ -74,11 +74,13 @@ func message(ev *engine.Event) (string, slog.Level) {
 	case engine.EvKissOfDeath:
 		return "Received KoD RATE from " + ev.Source.Addr.Addr().String(), warn
 	case engine.EvUnresolved:
-		return "Could not resolve address of " + ev.Name + ", trying again later", warn
+		return "Cannot resolve the address of " + ev.Name + " yet, trying again later", warn
 	case engine.EvAdded:
 		return "Added source " + name(&ev.Source), slog.LevelDebug
 	case engine.EvRemoved:
 		return "Removed source " + name(&ev.Source), info
+	case engine.EvOffline:
+		return "Source " + name(&ev.Source) + " offline", info
 	case engine.EvReplaced:
 		return fmt.Sprintf("Source %s replaced with %s", name(&ev.Old), name(&ev.Source)), info
 	}

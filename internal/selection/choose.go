@@ -26,19 +26,21 @@ func (s *Selector) choose(all []*Source, updated *Source, r Result) Result {
 	s.score(all, updated)
 	best := s.best(all)
 	r.Changed = best != s.selected
-	s.selected = best
+	s.selected, s.untried = best, s.untried || r.Changed
 	best.Status = Selected
 	for _, c := range all {
 		c.noteBad()
 	}
 	r.Selected = slices.Index(all, best)
 	if !best.Fresh {
-		best.Status = WaitUpdate
+		if s.untried {
+			best.Status = WaitUpdate
+		}
 		r.Outcome = Wait
 		s.mark(all)
 		return r
 	}
-	r.Outcome = Update
+	r.Outcome, s.untried = Update, false
 	s.combine(all, &r)
 	for _, c := range all {
 		c.Fresh = false
@@ -117,7 +119,7 @@ func (s *Selector) score(all []*Source, updated *Source) {
 		switch {
 		case c.Status != Candidate || c == s.selected:
 			c.Score = 1
-		case updated == nil || c == updated || s.selected == updated:
+		case c == updated || s.selected == updated:
 			c.Score = max(1, c.Score*ref/s.distance(c, lowest))
 		}
 	}

@@ -9,8 +9,9 @@ import (
 )
 
 // intersect finds the interval that most sources share and marks the others as
-// falsetickers. Trusted sources, if there are any, outvote all others. It
-// reports false when there is no majority.
+// falsetickers. Trusted sources, if there are any, outvote all others, and those
+// that claim more than the interval that they share are left out. It reports
+// false when there is no majority.
 func (s *Selector) intersect(all []*Source, candidates int, r *Result) bool {
 	s.edges = s.edges[:0]
 	trusted := 0
@@ -38,11 +39,12 @@ func (s *Selector) intersect(all []*Source, candidates int, r *Result) bool {
 		return false
 	}
 	for _, c := range all {
-		if c.Status == Candidate && !c.agrees(best, trusted > 0) {
+		switch {
+		case c.Status != Candidate:
+		case !c.agrees(best):
 			c.Status = Falseticker
-			if trusted > 0 && c.Options&source.Trust == 0 && c.Lo <= best.hi && c.Hi >= best.lo {
-				c.Status = Untrusted
-			}
+		case trusted > 0 && c.Options&source.Trust == 0 && (c.Lo < best.trustedLo || c.Hi > best.trustedHi):
+			c.Status = Untrusted
 		}
 	}
 	return count(all, Candidate) > 0
@@ -64,10 +66,12 @@ func compareEdges(a, b edge) int {
 	return 0
 }
 
-// overlap is an interval and how many sources share it.
+// overlap is an interval and how many sources share it, and the interval that
+// as many trusted ones share, with others or without.
 type overlap struct {
-	lo, hi              float64
-	depth, trustedDepth int
+	lo, hi               float64
+	depth, trustedDepth  int
+	trustedLo, trustedHi float64
 }
 
 // deepest sweeps over the edges for the place with most trusted, then most
@@ -83,13 +87,19 @@ func (s *Selector) deepest() (best overlap) {
 		}
 		if !e.end {
 			depth, trusted = depth+1, trusted+t
-			if trusted > best.trustedDepth || trusted == best.trustedDepth && depth > best.depth {
-				best = overlap{lo: e.at, hi: e.at, depth: depth, trustedDepth: trusted}
+			if trusted > best.trustedDepth {
+				best = overlap{trustedDepth: trusted, trustedLo: e.at}
+			}
+			if trusted == best.trustedDepth && depth > best.depth {
+				best.lo, best.depth = e.at, depth
 			}
 			continue
 		}
-		if depth == best.depth && trusted == best.trustedDepth {
-			best.hi = e.at
+		if trusted == best.trustedDepth {
+			best.trustedHi = e.at
+			if depth == best.depth {
+				best.hi = e.at
+			}
 		}
 		depth, trusted = depth-1, trusted-t
 	}
@@ -97,11 +107,7 @@ func (s *Selector) deepest() (best overlap) {
 }
 
 // agrees tells whether the source's interval contains the best one or lies in
-// it; untrusted sources must lie in it when there are trusted ones.
-func (c *Source) agrees(best overlap, haveTrusted bool) bool {
-	inside := c.Lo >= best.lo && c.Hi <= best.hi
-	if haveTrusted && c.Options&source.Trust == 0 {
-		return inside
-	}
-	return inside || c.Lo <= best.lo && c.Hi >= best.hi
+// it.
+func (c *Source) agrees(best overlap) bool {
+	return c.Lo >= best.lo && c.Hi <= best.hi || c.Lo <= best.lo && c.Hi >= best.hi
 }

@@ -120,6 +120,7 @@ type Result struct {
 type Selector struct {
 	cfg      Config
 	selected *Source
+	untried  bool // the clock was not updated since selected is the selected one
 	edges    []edge
 }
 

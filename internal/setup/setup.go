@@ -41,7 +41,7 @@ type Machine struct {
 }
 
 // Engine makes the engine's configuration.
-func Engine(c *config.Config, f *Files, m *Machine) (engine.Config, error) {
+func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 	quantum := m.Quantum
 	if c.Clock.Precision > 0 {
 		quantum = c.Clock.Precision
@@ -69,16 +69,14 @@ func Engine(c *config.Config, f *Files, m *Machine) (engine.Config, error) {
 	if !c.Server.NoClientLog {
 		e.Stamps = stampSlots(c.Server.ClientLogLimit)
 	}
+	e.NoServer = c.Server.Port == 0
+	e.SharedPort = c.Server.Port != 0 && c.Client.AcquisitionPort == int(c.Server.Port)
 	e.Access = access(c.Server.Access, f.Lookup)
 	for i := range c.Sources {
-		s, err := sourceConfig(c, &c.Sources[i], f.Keys, &e)
-		if err != nil {
-			return e, err
-		}
-		e.Sources = append(e.Sources, s)
+		e.Sources = append(e.Sources, sourceConfig(c, &c.Sources[i], f.Keys, &e))
 	}
 	mixAuth(c.Select.AuthMode, e.Sources)
-	return e, nil
+	return e
 }
 
 var leapModes = map[config.LeapMode]leap.Mode{
@@ -157,7 +155,7 @@ func access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *
 	return acl.New(out)
 }
 
-func sourceConfig(c *config.Config, s *config.Source, keys auth.Ring, e *engine.Config) (engine.SourceConfig, error) {
+func sourceConfig(c *config.Config, s *config.Source, keys auth.Ring, e *engine.Config) engine.SourceConfig {
 	t := source.Config{
 		Symmetric: s.Kind == config.KindPeer,
 		MinPoll:   s.MinPoll, MaxPoll: s.MaxPoll, PollTarget: s.PollTarget,
@@ -171,15 +169,12 @@ func sourceConfig(c *config.Config, s *config.Source, keys auth.Ring, e *engine.
 		Prior: stats.Prior{Precision: e.Quantum},
 	}
 	if e.Drift != nil {
-		t.Prior.FreqSD = min(max(float64(e.Drift.Skew), 1e-8), 50e-6)
+		t.Prior.FreqSD = min(max(float64(e.Drift.Skew), 1e-8), 0.1)
 	}
 	if s.Key != 0 {
-		k, ok := keys[s.Key]
-		if !ok {
-			return engine.SourceConfig{}, fmt.Errorf("key %d of %s %s at %s is not in the key file %q",
-				s.Key, s.Kind, s.Name, s.Origin, c.Process.KeyFile)
-		}
-		t.Key, t.Authenticated = k, true
+		// A key that is missing verifies nothing: the source stays without
+		// samples until the key file has it.
+		t.Key, t.Authenticated = keys[s.Key], true
 	}
 	if t.Version == 0 {
 		t.Version = defaultVersion(&t)
@@ -187,7 +182,19 @@ func sourceConfig(c *config.Config, s *config.Source, keys auth.Ring, e *engine.
 	return engine.SourceConfig{
 		Name: s.Name, Port: s.Port, Pool: s.Kind == config.KindPool, MaxSources: s.MaxSources,
 		Family: engine.Family(s.Family), Template: t,
-	}, nil
+	}
+}
+
+// MissingKeys names the sources whose key is not in the ring, one message each.
+func MissingKeys(c *config.Config, keys auth.Ring) (out []string) {
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if _, ok := keys[s.Key]; s.Key != 0 && !ok {
+			out = append(out, fmt.Sprintf("Key %d of %s %s at %s is missing in key file %q: its answers will not be accepted",
+				s.Key, s.Kind, s.Name, s.Origin, c.Process.KeyFile))
+		}
+	}
+	return out
 }
 
 // defaultVersion is 4, or 3 with a MAC so long that after an NTPv4 header it
@@ -208,6 +215,7 @@ func limits(c *config.Config, s *config.Source, quantum float64) stats.Limits {
 	if s.MinSamples >= 0 {
 		l.MinSamples = s.MinSamples
 	}
+	l.MinSamples = max(l.MinSamples, 1) // 0 means none at least, in Limits the default
 	if s.MaxSamples >= 0 {
 		l.MaxSamples = s.MaxSamples
 	}
@@ -237,9 +245,12 @@ func options(s *config.Source) (o source.SelectOptions) {
 func mixAuth(mode config.AuthMode, sources []engine.SourceConfig) {
 	with, without := 0, 0
 	for i := range sources {
-		if sources[i].Template.Authenticated {
+		switch t := &sources[i].Template; {
+		case t.Select&source.NoSelect != 0:
+			// It takes no part, and must not keep the others out.
+		case t.Authenticated:
 			with++
-		} else {
+		default:
 			without++
 		}
 	}

@@ -64,6 +64,8 @@ type Association struct {
 	quantile  *stats.Quantile
 	report    Report
 	valid     bool // report holds something
+	near      bool // the last round trip was that of a local network
+	fresh     bool // there is a new sample since Fresh was asked
 	mono      monoState
 	Counters  Counters
 }
@@ -72,9 +74,9 @@ type Association struct {
 type local struct {
 	tx, prevTx         moment        // our transmissions
 	rx                 moment        // arrival of the last valid packet
-	txNTP, prevTxNTP   ntp.Timestamp // transmit timestamps as sent
-	rxNTP, prevRxNTP   ntp.Timestamp // receive timestamps as sent
+	txNTP, rxNTP       ntp.Timestamp // transmit and receive timestamps as sent
 	interleavedRequest bool
+	answered           bool // rx answers tx
 }
 
 // remote holds the other side's timestamps of the last valid packet.
@@ -127,6 +129,11 @@ func (a *Association) Configure(cfg Config) {
 	a.auto = cfg.Version
 	a.register.SetLimits(cfg.Limits)
 	a.poll.clamp(&a.cfg)
+	if q := cfg.MaxDelayQuantile; q <= 0 {
+		a.quantile = nil
+	} else if a.quantile == nil || q != a.quantile.P() {
+		a.quantile = stats.NewQuantile(q, cfg.Limits.Precision)
+	}
 	switch {
 	case cfg.Filter <= 0:
 		a.median = nil
@@ -144,11 +151,24 @@ func (a *Association) Report() (*Report, bool) { return &a.report, a.valid }
 // Reach returns the reachability register and how many of its bits count.
 func (a *Association) Reach() (uint8, int) { return a.reach, a.reaches }
 
-// Poll returns the polling interval in force, log2 seconds.
-func (a *Association) Poll() int8 { return a.poll.poll }
+// Poll returns the polling interval in force, log2 seconds. More than once a
+// second only sources are asked that are near and answer.
+func (a *Association) Poll() int8 {
+	if a.poll.poll < 0 && (!a.near || a.reach == 0) {
+		return 0
+	}
+	return a.poll.poll
+}
 
 // Register returns the sample register.
 func (a *Association) Register() *stats.Register { return a.register }
+
+// Fresh tells whether there is a new sample since it was asked last.
+func (a *Association) Fresh() bool {
+	f := a.fresh
+	a.fresh = false
+	return f
+}
 
 // Estimate returns the estimate carried to t, if there is one.
 func (a *Association) Estimate(t clock.Served) (stats.Estimate, bool) {

@@ -4,6 +4,7 @@ package source
 
 import (
 	"math"
+	"net/netip"
 
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
@@ -14,6 +15,7 @@ import (
 type exchange struct {
 	packet            *ntp.Packet
 	rx                moment
+	local             netip.Addr // where it arrived
 	interleaved       bool
 	interleavedBefore bool
 	mono              monoRoot
@@ -83,7 +85,7 @@ func (a *Association) usePrevious() bool {
 
 func (a *Association) compute(ex *exchange, tx, rx moment, remoteRx, remoteTx clock.Served, env *Env) {
 	p, s := ex.packet, &ex.sample
-	half := func(from, to clock.Served) clock.Served { return from.Add(to.Sub(from) / 2) }
+	half := func(from, to clock.Served) clock.Served { return from.Add(to.Sub(from) >> 1) }
 	localMid, remoteMid := half(tx.at, rx.at), half(remoteRx, remoteTx)
 	ex.localInterval = rx.at.Sub(tx.at).Seconds()
 	ex.remoteInterval = remoteTx.Sub(remoteRx).Seconds()
@@ -142,8 +144,9 @@ func (a *Association) testA(ex *exchange) bool {
 	case !a.cfg.Symmetric && ex.response > maxServerInterval:
 		return false
 	case a.cfg.Symmetric && ex.interleaved:
-		poll := clock.Pow2(min(a.remote.poll, a.poll.poll))
-		return float64(s.Delay) <= 0.5*poll && ex.remoteInterval > 0 && ex.localInterval <= 1.5*poll
+		// The peer must have heard us since it sent the packet before.
+		poll, heard := clock.Pow2(min(a.remote.poll, a.poll.poll)), ex.packet.Receive.Served()
+		return float64(s.Delay) <= 0.5*poll && heard.After(ex.packet.Transmit.Served()) && ex.localInterval <= 1.5*poll
 	}
 	return s.Time.Nanos() > 0
 }
@@ -185,7 +188,7 @@ func (a *Association) testD(ex *exchange, env *Env) bool {
 	if !env.Serving || p.Stratum <= 1 {
 		return true
 	}
-	if a.report.Local.IsValid() && ntp.RefIDOf(a.report.Local) == p.RefID {
+	if ex.local.IsValid() && ntp.RefIDOf(ex.local) == p.RefID {
 		return false
 	}
 	var mine ntp.Packet
@@ -195,32 +198,45 @@ func (a *Association) testD(ex *exchange, env *Env) bool {
 }
 
 // takeSample adds the sample to the statistics, through the median filter if
-// there is one, and sets the polling interval.
+// there is one.
 func (a *Association) takeSample(ex *exchange, now clock.Now, env *Env) {
 	a.applyMono(ex)
-	s := ex.sample
-	if a.median != nil {
-		a.median.Add(s)
-		var done bool
-		if s, done = a.median.Take(); !done {
-			return
-		}
+	if a.median == nil {
+		a.use(&ex.sample, now, env)
+		return
 	}
+	a.median.Add(ex.sample)
+	a.filter(now, env)
+}
+
+// filter uses what the median filter makes of the last polls, once they are over.
+func (a *Association) filter(now clock.Now, env *Env) {
+	if a.median == nil {
+		return
+	}
+	if s, done := a.median.Take(); done {
+		a.use(&s, now, env)
+	}
+}
+
+// use adds a sample to the statistics and sets the polling interval.
+func (a *Association) use(s *stats.Sample, now clock.Now, env *Env) {
+	a.fresh = true
 	before, have := a.Estimate(s.Time)
-	a.register.Add(s)
+	a.register.Add(*s)
 	a.estimator.Add(a.register)
 	after, _ := a.estimator.Estimate()
 	miss := 0.0
 	if have {
 		miss = math.Abs(float64(s.Offset - before.Offset))
 	}
-	old := a.poll.poll
+	old := a.Poll()
 	a.poll.sampled(&a.cfg, verdictOnFit{
 		after: after, n: a.register.Len(), miss: miss, have: have,
 		bound: float64(s.Disp) + 0.5*float64(s.Delay), sigma: before.OffsetSD + after.Noise,
 	})
-	a.poll.limitSubSecond(&a.cfg, float64(s.Delay), a.reach != 0)
-	if a.poll.poll != old && a.state == Online && !a.cfg.Symmetric {
+	a.near = float64(s.Delay) <= subSecondDelay
+	if a.Poll() != old && a.state == Online && !a.cfg.Symmetric {
 		a.schedule(now, a.interval(env)-now.Mono.Sub(a.lastTx).Seconds(), env)
 	}
 }

@@ -28,7 +28,8 @@ const (
 	monoRootLen   = 24
 )
 
-// readMonoRoot finds the field among the extension fields of an answer.
+// readMonoRoot finds the field among the extension fields of an answer. That of
+// a request, which a peer may send, has no receive timestamp and says nothing.
 func readMonoRoot(fields []byte) (monoRoot, bool) {
 	for {
 		typ, body, rest, ok := ntp.NextField(fields)
@@ -36,12 +37,13 @@ func readMonoRoot(fields []byte) (monoRoot, bool) {
 			return monoRoot{}, false
 		}
 		if typ == ntp.FieldMonoRoot && len(body) == monoRootLen && binary.BigEndian.Uint32(body) == monoRootMagic {
-			return monoRoot{
+			m := monoRoot{
 				rootDelay: float64(binary.BigEndian.Uint32(body[4:])) / (1 << 28),
 				rootDisp:  float64(binary.BigEndian.Uint32(body[8:])) / (1 << 28),
 				rx:        ntp.Timestamp(binary.BigEndian.Uint64(body[12:])),
 				epoch:     binary.BigEndian.Uint32(body[20:]),
-			}, true
+			}
+			return m, m.rx != 0
 		}
 		fields = rest
 	}
@@ -78,6 +80,9 @@ func (a *Association) applyMono(ex *exchange) {
 			// past offsets to it would have been less by d.
 			a.register.Shift(clock.Offset(-d.Seconds()))
 			a.estimator.Shift(clock.Offset(-d.Seconds()))
+			if ex.interleaved {
+				ex.sample.Offset -= clock.Offset(d.Seconds()) // it is of the exchange before
+			}
 		}
 	}
 	a.mono = monoState{have: true, epoch: ex.mono.epoch, ahead: ahead}

@@ -13,8 +13,8 @@ import (
 //
 // Averaging samples helps as long as the frequency stays put: up to the Allan
 // time, at which the wander of the frequency has moved the clock by as much as
-// one sample errs, q*t^3/3 = R. The interval is chosen so that two samples for
-// each of polltarget fit in there. A steady clock on a noisy network is asked
+// one sample errs, q*t^3/3 = R. The interval is chosen so that twice as many
+// samples as polltarget, less one, fit in there. A steady clock on a noisy network is asked
 // rarely, a restless clock or a quiet network often, and a surprise brings the
 // shortest interval back.
 type pollControl struct {
@@ -50,7 +50,7 @@ func (c *pollControl) sampled(cfg *Config, v verdictOnFit) {
 		c.add(cfg, -math.Log2(v.miss/(surprise*v.sigma))-1)
 		return
 	}
-	limit := allanTime(v.after) / (2 * target)
+	limit := allanTime(v.after) / (2*target - 1)
 	switch t := clock.Pow2(c.poll); {
 	case float64(v.n) < target && c.poll > cfg.MinPoll:
 		// Not enough history to know better.
@@ -113,10 +113,3 @@ func (c *pollControl) clamp(cfg *Config) {
 
 // restart goes back to the shortest interval.
 func (c *pollControl) restart(cfg *Config) { c.poll, c.score = cfg.MinPoll, 0 }
-
-// limitSubSecond keeps to a second with sources that are far or silent.
-func (c *pollControl) limitSubSecond(cfg *Config, delay float64, reachable bool) {
-	if c.poll < 0 && (delay > subSecondDelay || !reachable) {
-		c.poll = min(0, cfg.MaxPoll)
-	}
-}

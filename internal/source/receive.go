@@ -39,7 +39,7 @@ func (a *Association) receive(in *Arrival, now clock.Now, env *Env) Verdict {
 	rx := moment{at: env.Correction.Served(in.Stamp.Time), err: in.Stamp.Err, kind: in.Stamp.Kind}
 	tests, interleaved := a.test(&p, in.Data, &trailer)
 	if v := firstFailure(tests); v != Accepted {
-		if a.cfg.Symmetric && tests&(TestOrigin|TestAuth) == TestAuth && tests&TestDuplicate != 0 {
+		if a.cfg.Symmetric && tests&(TestOrigin|TestAuth) == TestAuth && tests&TestDuplicate != 0 && a.news(&p) {
 			a.noteRemote(&p, rx, false)
 		}
 		return v
@@ -47,7 +47,7 @@ func (a *Association) receive(in *Arrival, now clock.Now, env *Env) Verdict {
 	if isKissRate(&p) {
 		return a.obeyRate(now, env)
 	}
-	ex := exchange{packet: &p, rx: rx, interleaved: interleaved, interleavedBefore: a.remote.interleaved}
+	ex := exchange{packet: &p, rx: rx, local: in.Local, interleaved: interleaved, interleavedBefore: a.remote.interleaved}
 	ex.mono, ex.haveMono = readMonoRoot(trailer.Fields)
 	return a.answered(&ex, tests, in, now, env)
 }
@@ -154,12 +154,19 @@ func (a *Association) answered(ex *exchange, tests Tests, in *Arrival, now clock
 	return a.conclude(ex, tests, synced, now, env)
 }
 
+// news tells whether a packet of a peer is later than the last one. Where packets
+// are authenticated, one that is not may be a replay, and must not break the
+// exchange that is open (CVE-2015-1799).
+func (a *Association) news(p *ntp.Packet) bool {
+	return !a.cfg.Authenticated || a.remote.tx == 0 || p.Transmit.Served().After(a.remote.tx.Served())
+}
+
 // noteRemote keeps what the next exchange builds on.
 func (a *Association) noteRemote(p *ntp.Packet, rx moment, interleaved bool) {
 	a.remote = remote{rx: p.Receive, tx: p.Transmit, packet: *p, poll: p.Poll, interleaved: interleaved}
-	a.local.rx = rx
+	a.local.rx, a.local.answered = rx, true
 	if a.cfg.Symmetric {
-		a.local.prevRxNTP, a.local.rxNTP = a.local.rxNTP, 0
+		a.local.rxNTP = 0
 	}
 }
 
@@ -173,6 +180,7 @@ func (a *Association) conclude(ex *exchange, tests Tests, synced bool, now clock
 		return NearLeap
 	case tests != testsAll:
 		a.poll.rejected(&a.cfg, tests&TestD == 0)
+		a.filter(now, env)
 		return Synced
 	}
 	a.Counters.Good++

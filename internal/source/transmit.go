@@ -127,6 +127,11 @@ func (a *Association) OnDeadline(now clock.Now, env *Env, req *Request) Outcome 
 	if a.deadline.IsZero() || now.Mono.Before(a.deadline) {
 		return Nothing
 	}
+	if a.state == BurstOffline && a.burst.total <= 0 {
+		a.takeOffline()
+		return Nothing
+	}
+	a.filter(now, env)
 	a.nextPacket()
 	a.build(env, req)
 	a.afterTransmit(now, env)
@@ -166,8 +171,12 @@ func (a *Association) build(env *Env, req *Request) {
 	interleaved := a.wantInterleaved()
 	*req = Request{Fresh: !a.cfg.Symmetric, MonoRoot: a.cfg.MonoRoot && a.auto == ntp.Version}
 	p := &req.Packet
-	p.Version, p.Poll = a.auto, a.poll.poll
-	a.local.prevTx, a.local.prevTxNTP, a.local.prevRxNTP = a.local.tx, a.local.txNTP, a.local.rxNTP
+	p.Version, p.Poll = a.auto, a.Poll()
+	if a.cfg.Symmetric || a.local.answered {
+		// A server tells about the last exchange that was whole.
+		a.local.prevTx = a.local.tx
+	}
+	a.local.answered = false
 	a.local.interleavedRequest = interleaved
 	if a.cfg.Symmetric {
 		a.buildSymmetric(env, req, interleaved)
@@ -285,14 +294,32 @@ func (a *Association) afterTransmit(now clock.Now, env *Env) {
 		return
 	}
 	a.missed++
+	if a.median != nil {
+		a.median.Poll()
+	}
+	a.insist()
 	if a.state == BurstOnline || a.state == BurstOffline {
 		a.burst.total--
-		a.endBurst()
+	}
+	if a.state == BurstOnline {
+		a.endBurst() // offline, the last request still awaits its answer
 	}
 	if a.state == Offline {
 		return
 	}
 	a.schedule(now, a.interval(env), env)
+}
+
+// insist begins a short burst at a regular poll (option burst), which ends with
+// the first good sample: where most answers are of no use, one poll gets a few
+// tries, but no more packets are sent than at the shortest interval.
+func (a *Association) insist() {
+	if !a.cfg.Burst || a.state != Online || a.cfg.Symmetric {
+		return
+	}
+	if extra := min(int(a.Poll())-int(a.cfg.MinPoll), 2); extra > 0 {
+		a.state, a.burst = BurstOnline, burst{good: 1, total: 1 << extra}
+	}
 }
 
 // endBurst leaves the burst once it has its samples or made its requests.
@@ -309,7 +336,7 @@ func (a *Association) endBurst() {
 }
 
 func (a *Association) burstInterval() float64 {
-	return min(2, clock.Pow2(a.poll.poll)/4)
+	return min(2, clock.Pow2(a.Poll())/4)
 }
 
 // interval returns the seconds between this request and the next.
@@ -317,7 +344,7 @@ func (a *Association) interval(env *Env) float64 {
 	if a.state == BurstOnline || a.state == BurstOffline {
 		return a.burstInterval()
 	}
-	d := clock.Pow2(a.poll.poll)
+	d := clock.Pow2(a.Poll())
 	if a.cfg.Symmetric {
 		// Both sides poll at the shorter interval of the two.
 		if a.valid && a.remote.poll >= a.cfg.MinPoll {

@@ -133,11 +133,11 @@ func TestEstimatorSteered(t *testing.T) {
 				x, _ := free.Estimate()
 				y, _ := e.Estimate()
 				want := truth(x.Time, x.Offset)
-				give := 0.02*x.OffsetSD*1e9 + 2*rounding*float64(len(changes)+1)
+				give := 3*x.OffsetSD*1e9 + 4*rounding*float64(len(changes)+1)
 				if got := truth(y.Time, y.Offset); !near(got, want, give) {
 					t.Fatalf("sample %d: %.1f ns when steered, want %.1f +- %.1f as when free", i, got, want, give)
 				}
-				c := change{moved.Time.Add(clock.Second), clock.Frequency(1e-7 * rng.NormFloat64()), clock.Offset(1e-3 * rng.NormFloat64())}
+				c := change{moved.Time.Add(clock.Second), clock.Frequency(1e-7 * rng.NormFloat64()), clock.Offset(rng.NormFloat64())}
 				b.Adjust(c.at, c.dfreq, c.doffset)
 				e.Adjust(c.at, c.dfreq, c.doffset)
 				changes = append(changes, c)

@@ -43,6 +43,7 @@ func (l *life) do(op, x, y byte) {
 		s := sampleAt(l.now, oddOffsets[int(x)%len(oddOffsets)], oddDelays[int(y)%len(oddDelays)])
 		s.Disp = clock.Dispersion(oddDelays[int(x)%len(oddDelays)])
 		l.samples++
+		l.m.Poll()
 		l.m.Add(s)
 		l.q.Add(float64(s.Delay))
 		l.r.Add(s)

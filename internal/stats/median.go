@@ -13,35 +13,45 @@ import (
 // MaxMedian is the longest median filter.
 const MaxMedian = 8192
 
-// Median reduces n samples to one (chrony's option filter): those with a much
+// Median reduces the samples of n polls to one (chrony's option filter): those with a much
 // larger dispersion than the best are dropped, and of the rest the middle
 // offset counts. The time of the result is the mean of what it was made of.
 type Median struct {
 	size    int
+	polls   int // so far
 	samples []Sample
 	order   []int
 }
 
-// NewMedian returns a filter over size samples, 1 to MaxMedian.
+// NewMedian returns a filter over size polls, 1 to MaxMedian.
 func NewMedian(size int) *Median {
 	size = min(max(size, 1), MaxMedian)
 	return &Median{size: size, samples: make([]Sample, 0, size), order: make([]int, 0, size)}
 }
 
-// Len returns the number of samples that make one.
+// Len returns the number of polls that make a sample.
 func (m *Median) Len() int { return m.size }
+
+// Poll counts a poll, whether or not it gives a sample.
+func (m *Median) Poll() { m.polls++ }
 
 // Add collects a sample.
 func (m *Median) Add(s Sample) {
 	if len(m.samples) == m.size {
-		m.samples = m.samples[:0]
+		copy(m.samples, m.samples[1:])
+		m.samples = m.samples[:m.size-1]
 	}
 	m.samples = append(m.samples, s)
 }
 
-// Take returns the filtered sample once there are enough.
+// Take returns the filtered sample once the polls are over, if any of them gave
+// a sample, and begins anew.
 func (m *Median) Take() (Sample, bool) {
-	if len(m.samples) < m.size {
+	if m.polls < m.size {
+		return Sample{}, false
+	}
+	m.polls = 0
+	if len(m.samples) == 0 {
 		return Sample{}, false
 	}
 	m.rank()
@@ -104,4 +114,4 @@ func (m *Median) Shift(doffset clock.Offset) {
 }
 
 // Reset forgets the samples collected so far.
-func (m *Median) Reset() { m.samples = m.samples[:0] }
+func (m *Median) Reset() { m.samples, m.polls = m.samples[:0], 0 }

@@ -16,6 +16,9 @@ type Quantile struct {
 	turn  uint32 // deterministic dither in place of random numbers
 }
 
+// P returns the probability that is followed.
+func (q *Quantile) P() float64 { return q.p }
+
 // quantileStart is how many values pass before the estimate is used.
 const quantileStart = 8
 

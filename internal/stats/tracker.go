@@ -76,7 +76,7 @@ const (
 	// with each sample.
 	replaySamples = 12
 	// defaultFreqSD is how far a crystal is off when nothing is known.
-	defaultFreqSD = 50e-6
+	defaultFreqSD = 100e-6
 	// wildFreqSD is how far it may be when it is not a decent crystal.
 	wildFreqSD = 0.05
 )
@@ -155,6 +155,8 @@ func (t *Tracker) Estimate() (Estimate, bool) {
 func (t *Tracker) Adjust(at clock.Served, dfreq clock.Frequency, doffset clock.Offset) {
 	moved := float64(doffset) + t.time.Sub(at).Seconds()*float64(dfreq)
 	t.time = t.time.Shift(clock.Offset(moved))
+	since := t.astray.since.Sub(at).Seconds()
+	t.astray.since = t.astray.since.Shift(doffset + clock.Offset(since*float64(dfreq)))
 	for i := range t.bank {
 		t.bank[i].adjust(moved, float64(dfreq))
 	}
@@ -176,6 +178,9 @@ func (t *Tracker) Shift(doffset clock.Offset) {
 
 // Add takes in the newest sample of r.
 func (t *Tracker) Add(r *Register) {
+	if t.started && r.Held() == 1 {
+		t.Reset() // the register began anew: no belief can be carried back
+	}
 	if !t.started || r.Held() <= replaySamples && !t.stepped {
 		t.replay(r)
 		return
@@ -274,7 +279,7 @@ func (t *Tracker) predict(dt float64) {
 // the error wander; this is its exact discretisation).
 func (m *moment) predict(dt, q float64) {
 	m.x += m.f * dt
-	m.pxx += dt*(2*m.pxf+dt*m.pff) + q*dt*dt*dt/3
+	m.pxx = max(0, m.pxx+dt*(2*m.pxf+dt*m.pff)) + q*dt*dt*dt/3
 	m.pxf += dt*m.pff + q*dt*dt/2
 	m.pff += q * dt
 }
@@ -293,13 +298,15 @@ func (h *filter) update(z, excess, least float64) {
 	scale := max(1, (studentDoF+u)/(studentDoF+1))
 	r *= scale
 	s = h.pxx + r
-	kx, kf := h.pxx/s, h.pxf/s
-	h.x += kx * nu
-	h.f += kf * nu
-	h.pff -= kf * h.pxf
-	h.pxf -= kx * h.pxf
-	h.pxx -= kx * h.pxx
-	h.learn(nu*r/s, queue, scale, least)
+	h.x += h.pxx / s * nu
+	h.f += h.pxf / s * nu
+	// Sums of what is not negative: the differences of the textbook's form may
+	// round to variances below zero.
+	left, det := r/s, max(0, h.pxx*h.pff-h.pxf*h.pxf)
+	h.pff = h.pff*left + det/s
+	h.pxf *= left
+	h.pxx *= left
+	h.learn(nu*left, queue, scale, least)
 }
 
 // learn improves V by what the residual res says: the expectation of the part
@@ -371,8 +378,8 @@ const (
 )
 
 // restart looks for a step of the source: successive samples far off the
-// prediction, all on the same side, and by more than their queues explain. It
-// reports whether the bank was restarted at this sample (and needs no update).
+// prediction, all on the same side, and by more than their queues explain. Two
+// are enough if they are very far off and agree. It reports whether the bank was restarted at this sample (and needs no update).
 func (t *Tracker) restart(s *Sample, z, excess float64) bool {
 	nu := z - t.mean.x
 	limit := outlierSigmas * math.Sqrt(t.mean.pxx+t.noise*t.noise)
@@ -388,7 +395,8 @@ func (t *Tracker) restart(s *Sample, z, excess float64) bool {
 		t.astray.first, t.astray.since = nu, s.Time
 		return false
 	}
-	if t.astray.n < outlierRun {
+	agree := math.Abs(nu) > outlierSigmas/2*limit && math.Abs(nu-t.astray.first) < limit/2
+	if t.astray.n < outlierRun && !agree {
 		return false
 	}
 	t.reseed(s, z, nu)
