@@ -29,6 +29,8 @@ type Config struct {
 	Access     *acl.Table       // who may ask; nil: nobody
 	Keys       auth.Ring        // of the server and of peers that ask first
 
+	NoServer      bool    // port 0: the server port is never opened
+	SharedPort    bool    // requests are sent from the server port
 	Precision     int8    // of the local clock, log2 seconds
 	Quantum       float64 // the same in seconds
 	Stamps        int     // size of the server's store for interleaved mode
@@ -90,16 +92,7 @@ func (c *Config) estimator(p stats.Prior) stats.Estimator {
 	return stats.NewTracker(p)
 }
 
-// prior is what is known about the frequency at the start.
-func (c *Config) prior() stats.Prior {
-	p := stats.Prior{Precision: c.Quantum}
-	if c.Drift != nil {
-		p.FreqSD = min(max(float64(c.Drift.Skew), 1e-8), 50e-6)
-	}
-	return p
-}
-
-// localAddr reports the address that name is, if it is one literally.
+// literal reports the address that name is, if it is one literally.
 func literal(name string) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(name)
 	return a, err == nil

@@ -68,6 +68,7 @@ type Engine struct {
 	toldLeap    ntp.Leap   // to the kernel
 	toldTAI     int
 	outcome     selection.Outcome
+	toldLoss    bool // that sources are of no use was said once since the start
 	listening   bool
 	everSynced  bool
 	localActive bool    // the condition "activate" was met once
@@ -113,9 +114,7 @@ func New(cfg Config) *Engine {
 	e.resp = responder.New(cfg.Stamps, e.rng.Uint64)
 	e.epoch = e.rng.Uint32()
 	e.fall = drifts.NewFallback(cfg.Fallback)
-	if cfg.Smooth.Enabled {
-		e.smooth = smooth.New(cfg.Smooth.MaxFreq, cfg.Smooth.MaxWander, cfg.Smooth.LeapOnly)
-	}
+	e.smooth = newSmoother(&cfg.Smooth)
 	return e
 }
 
@@ -204,6 +203,7 @@ func (e *Engine) serve1(m *member, now clock.Now, out *Actions) {
 	case source.Transmit:
 		e.separate(m, now)
 		e.sendRequest(m, out)
+		e.sampled(m, now, out)
 		if m.assoc.Unanswered() > 1 {
 			e.lostReply(m, now, out)
 		}

@@ -3,10 +3,14 @@
 package engine
 
 import (
+	"slices"
+
 	"foliot/internal/clock"
 	"foliot/internal/discipline"
 	"foliot/internal/drifts"
 	"foliot/internal/ntp"
+	"foliot/internal/responder"
+	"foliot/internal/smooth"
 	"foliot/internal/source"
 )
 
@@ -92,16 +96,25 @@ func (e *Engine) drift() Drift {
 
 // giveUp ends one-shot mode when every source had its burst and none will do.
 func (e *Engine) giveUp(out *Actions) {
-	if e.finished {
+	if e.finished || slices.ContainsFunc(e.members, hopeful) {
 		return
 	}
-	for _, m := range e.members {
-		if m.assoc.State() == source.BurstOnline || m.assoc.Unanswered() < 2 {
-			return
+	for _, n := range e.entries {
+		if n.asking && n.tries < 2 {
+			return // its name may still resolve
 		}
 	}
 	e.finished = true
 	out.add(ActExit).Exit = ExitNoSource
+}
+
+// enoughAnswers is how many answers show whether a source will do.
+const enoughAnswers = 4
+
+// hopeful tells whether the source may still set the clock in one-shot mode.
+func hopeful(m *member) bool {
+	return m.assoc.State() == source.BurstOnline ||
+		m.assoc.Unanswered() < 2 && m.assoc.Counters.Valid < enoughAnswers
 }
 
 // Stop ends all slewing, remembers the frequency and says goodbye to the
@@ -128,7 +141,9 @@ func (e *Engine) Stop(now clock.Now, out *Actions) {
 func (e *Engine) Configure(now clock.Now, cfg Config, out *Actions) {
 	cfg.Seed, cfg.Drift, cfg.Precision, cfg.Quantum = e.cfg.Seed, e.cfg.Drift, e.cfg.Precision, e.cfg.Quantum
 	cfg.OneShot = e.cfg.OneShot
+	old := e.cfg
 	e.cfg = cfg
+	e.replaceParts(&old)
 	e.sel.Configure(cfg.Selection)
 	e.ref.Configure(cfg.Discipline)
 	e.clk.Configure(cfg.Clock)
@@ -136,4 +151,29 @@ func (e *Engine) Configure(now clock.Now, cfg Config, out *Actions) {
 	e.setSources(now, out)
 	e.openPort(out)
 	e.refresh(now, out)
+}
+
+// replaceParts makes anew what cannot change its configuration, where that differs
+// from the old one.
+func (e *Engine) replaceParts(old *Config) {
+	if e.cfg.Smooth != old.Smooth {
+		e.smooth = newSmoother(&e.cfg.Smooth)
+	}
+	if e.cfg.Fallback != old.Fallback {
+		e.fall, e.fallen = drifts.NewFallback(e.cfg.Fallback), 0
+	}
+	if e.cfg.Stamps != old.Stamps {
+		e.resp = responder.New(e.cfg.Stamps, e.rng.Uint64)
+	}
+	if e.cfg.TempComp == nil {
+		e.temp = 0 // from now on part of the frequency like any other
+	}
+}
+
+// newSmoother returns the smoother that is configured, nil for none.
+func newSmoother(c *SmoothConfig) *smooth.Smoother {
+	if !c.Enabled {
+		return nil
+	}
+	return smooth.New(c.MaxFreq, c.MaxWander, c.LeapOnly)
 }

@@ -18,6 +18,7 @@ type seal struct {
 	member *member          // a request of this association
 	reply  *responder.Reply // or a reply
 	key    auth.Key         // zero: no MAC
+	mac    int              // length of the MAC, 0 for none
 	body   int              // length without the MAC
 	timed  bool
 }
@@ -35,6 +36,7 @@ func (e *Engine) sendRequest(m *member, out *Actions) {
 	s.seal = seal{member: m, timed: m.req.Timed}
 	if cfg.Authenticated {
 		s.seal.key = cfg.Key
+		s.seal.mac = macLen(cfg.Key, &m.req)
 	}
 	s.off = len(out.buf)
 	out.buf = m.req.Packet.AppendTo(out.buf)
@@ -47,7 +49,7 @@ func (e *Engine) sendRequest(m *member, out *Actions) {
 // finish makes room for the MAC behind the datagram of s.
 func (a *Actions) finish(s *Send) {
 	s.seal.body = len(a.buf) - s.off
-	if n := s.seal.key.MACLen(); n > 0 {
+	if n := s.seal.mac; n > 0 {
 		a.buf = append(a.buf, make([]byte, 4+n)...)
 	}
 	s.end = len(a.buf)
@@ -71,10 +73,20 @@ func (e *Engine) Seal(s *Send, b []byte, w clock.Wall) {
 		env := source.Env{Correction: e.clk.Correction()}
 		k.member.assoc.Transmitted(clock.Stamp{Time: w, Kind: clock.StampDaemon}, &env)
 	}
-	if k := &s.seal; k.body < len(b) {
+	if k := &s.seal; k.mac > 0 {
+		var mac [auth.MaxMACLen]byte
 		binary.BigEndian.PutUint32(b[k.body:], k.key.ID())
-		k.key.AppendMAC(b[:k.body+4], b[:k.body])
+		copy(b[k.body+4:], k.key.AppendMAC(mac[:0], b[:k.body])[:k.mac])
 	}
+}
+
+// macLen is the length of the MAC on a request: behind extension fields no more
+// than 20 octets, as RFC 7822 has it.
+func macLen(k auth.Key, r *source.Request) int {
+	if r.MonoRoot {
+		return min(k.MACLen(), ntp.MaxMACLen-4)
+	}
+	return k.MACLen()
 }
 
 // serverTx marks the TxID of a reply; the rest is the slot of the stamp store.
@@ -98,16 +110,25 @@ func (e *Engine) Transmitted(now clock.Now, tx *Transmitted, out *Actions) {
 func (e *Engine) Receive(now clock.Now, in *Received, out *Actions) {
 	e.watch(now, out)
 	if in.Source != 0 {
-		if m := e.byID[in.Source]; m != nil {
+		if m := e.byID[in.Source]; m != nil && !e.asksBack(in) {
 			e.answered(m, now, in, out)
+			return
 		}
-		return
+		if !e.cfg.SharedPort {
+			return
+		}
 	}
 	if m := e.peerOf(in); m != nil {
 		e.answered(m, now, in, out)
 		return
 	}
 	e.request(now, in, out)
+}
+
+// asksBack tells whether a server of ours asks us, at a client socket that has
+// the server's port (acquisitionport): its request is no answer.
+func (e *Engine) asksBack(in *Received) bool {
+	return e.cfg.SharedPort && len(in.Data) > 0 && ntp.Mode(in.Data[0]&7) == ntp.ModeClient
 }
 
 // peerOf returns the association for a symmetric packet from a configured peer.
@@ -131,7 +152,7 @@ func (e *Engine) answered(m *member, now clock.Now, in *Received, out *Actions) 
 		if !m.assoc.Config().Symmetric {
 			out.add(ActHangup).Source = m.id
 		}
-		e.measured(m, v, now, out)
+		e.measured(m, now, out)
 	case source.KissOfDeath:
 		out.event(EvKissOfDeath).Source = m.ref()
 	}
@@ -167,7 +188,7 @@ func (e *Engine) reply(now clock.Now, in *Received, req *responder.Request, key 
 	}
 	s := &out.add(ActSend).Send
 	s.To, s.Local, s.Iface = in.From, in.Local, in.Iface
-	s.seal = seal{reply: r, key: key}
+	s.seal = seal{reply: r, key: key, mac: len(req.Trailer.MAC)}
 	s.off = len(out.buf)
 	out.buf = r.Packet.AppendTo(out.buf)
 	out.buf = responder.AppendFields(out.buf, req, in.Stamp.Time, &e.snap)

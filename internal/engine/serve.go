@@ -108,7 +108,7 @@ func (e *Engine) tellKernel(now clock.Now, out *Actions) {
 // openPort says whether the server port must be open: somebody may ask, or
 // there are peers, whose packets come and go there.
 func (e *Engine) openPort(out *Actions) {
-	want := e.cfg.Access != nil && e.cfg.Access.Any() || len(e.byPeer) > 0
+	want := !e.cfg.NoServer && (e.cfg.Access != nil && e.cfg.Access.Any() || len(e.byPeer) > 0)
 	if want != e.listening {
 		e.listening = want
 		out.add(ActListen).Listen = want

@@ -20,7 +20,7 @@ type entry struct {
 	asking   bool // an answer is awaited
 	tries    int
 	retry    clock.Mono // when to look the name up (again), zero = not now
-	replaced clock.Mono // when a member was last replaced
+	patience clock.Mono // until when no member is replaced
 	unhappy  SourceID   // the member that the answer shall replace, 0 = none
 }
 
@@ -165,20 +165,29 @@ func (e *Engine) Resolved(now clock.Now, r *Resolved, out *Actions) {
 	}
 }
 
-// useAddrs fills the entry up with members, or replaces the unhappy one.
+// useAddrs fills the entry up with members, or replaces one: the unhappy one, or,
+// when the names of working sources are looked up anew (refresh), one whose
+// address the name no longer has.
 func (e *Engine) useAddrs(n *entry, addrs []netip.Addr, now clock.Now, out *Actions) {
-	if n.unhappy != 0 {
-		e.replace(n, addrs, now, out)
-		return
-	}
 	want, have := 1, 0
 	if n.cfg.Pool {
 		want = n.cfg.MaxSources
 	}
+	gone := (*member)(nil)
 	for _, m := range e.members {
-		if m.entry == n {
-			have++
+		if m.entry != n {
+			continue
 		}
+		have++
+		if here := m.assoc.Config().Addr; gone == nil && !slices.ContainsFunc(addrs, func(a netip.Addr) bool { return addrPort(a, n.cfg.Port) == here }) {
+			gone = m
+		}
+	}
+	if n.unhappy != 0 {
+		gone, n.unhappy = e.byID[n.unhappy], 0
+		e.replace(gone, addrs, now, out)
+	} else if have >= want && gone != nil {
+		e.replace(gone, addrs, now, out)
 	}
 	for _, a := range addrs {
 		if have >= want {
@@ -188,9 +197,13 @@ func (e *Engine) useAddrs(n *entry, addrs []netip.Addr, now clock.Now, out *Acti
 			have++
 		}
 	}
-	n.retry = clock.Mono{}
-	n.tries = 0
-	if have < want && n.cfg.Pool {
+	e.nextLookup(n, have >= want, now)
+}
+
+// nextLookup says when the name is to be looked up again.
+func (e *Engine) nextLookup(n *entry, full bool, now clock.Now) {
+	n.retry, n.tries = clock.Mono{}, 0
+	if !full {
 		// A pool hands out other addresses each time; ask for more later.
 		n.tries = resolveLimit
 		n.retry = now.Mono.Add(clock.Seconds(replaceEvery * (1 + e.rng.Float64())))
@@ -199,16 +212,16 @@ func (e *Engine) useAddrs(n *entry, addrs []netip.Addr, now clock.Now, out *Acti
 	}
 }
 
-// replace points the unhappy member at the first address that is not in use.
-// When the one it has is still among the answers and no other is, it stays.
-func (e *Engine) replace(n *entry, addrs []netip.Addr, now clock.Now, out *Actions) {
-	m := e.byID[n.unhappy]
-	n.unhappy, n.retry, n.tries = 0, clock.Mono{}, 0
+// replace points m at an address that is not in use. When there is none, it stays.
+// Where the search begins is random: the first address may be a bad one that was
+// replaced before.
+func (e *Engine) replace(m *member, addrs []netip.Addr, now clock.Now, out *Actions) {
 	if m == nil {
 		return
 	}
-	for _, a := range addrs {
-		at := addrPort(a, n.cfg.Port)
+	first := e.rng.IntN(len(addrs))
+	for i := range addrs {
+		at := addrPort(addrs[(first+i)%len(addrs)], m.entry.cfg.Port)
 		if e.hasAddr(at) {
 			continue
 		}
@@ -246,11 +259,41 @@ func (e *Engine) replaceBad(m *member, now clock.Now) {
 	if m.sel.Bad < badLimit && m.assoc.Unanswered() < missingLimit {
 		return
 	}
-	if !n.replaced.IsZero() && now.Mono.Sub(n.replaced).Seconds() < replaceEvery*e.rng.Float64()*2 {
+	if now.Mono.Before(n.patience) {
 		return
 	}
-	n.replaced, n.unhappy = now.Mono, m.id
+	n.patience = now.Mono.Add(clock.Seconds(replaceEvery * (0.5 + e.rng.Float64())))
+	n.unhappy = m.id
 	n.retry, n.tries = now.Mono, 0
+}
+
+// SetOnline makes the association id poll, or stop polling; what was learned
+// stays.
+func (e *Engine) SetOnline(now clock.Now, id SourceID, on bool, out *Actions) {
+	e.watch(now, out)
+	m := e.byID[id]
+	if m == nil {
+		return
+	}
+	if on {
+		env := e.env(m, now)
+		m.assoc.Online(now, &env)
+		return
+	}
+	m.assoc.Offline()
+	out.event(EvOffline).Source = m.ref()
+	e.choose(nil, now, out)
+}
+
+// unsent takes a source offline that cannot be reached, if it is to be so
+// (auto_offline): there is no network.
+func (e *Engine) unsent(id SourceID, out *Actions) {
+	m := e.byID[id]
+	if m == nil || !m.assoc.Config().AutoOffline || m.assoc.State() == source.Offline {
+		return
+	}
+	m.assoc.Offline()
+	out.event(EvOffline).Source = m.ref()
 }
 
 // Associations iterates over the associations, in order.

@@ -9,25 +9,33 @@ import (
 	"foliot/internal/discipline"
 	"foliot/internal/ntp"
 	"foliot/internal/selection"
-	"foliot/internal/source"
 )
 
 // minFitted is how many samples a source needs before the clock may follow it.
 const minFitted = 3
 
 // measured follows a valid packet: tell people, select, and follow.
-func (e *Engine) measured(m *member, v source.Verdict, now clock.Now, out *Actions) {
+func (e *Engine) measured(m *member, now clock.Now, out *Actions) {
 	report, _ := m.assoc.Report()
 	ev := out.event(EvMeasurement)
 	ev.Source, ev.Report, ev.Assoc = m.ref(), report, m.assoc
-	if v == source.Accepted {
-		m.sel.Fresh = true
-		ev := out.event(EvStatistics)
-		ev.Source, ev.Assoc = m.ref(), m.assoc
-		ev.Estimate, _ = m.assoc.Estimate(e.served(now))
-		e.choose(m, now, out)
+	if !e.sampled(m, now, out) {
+		e.choose(nil, now, out)
 	}
 	e.replaceBad(m, now)
+}
+
+// sampled follows a new sample, if there is one.
+func (e *Engine) sampled(m *member, now clock.Now, out *Actions) bool {
+	if !m.assoc.Fresh() {
+		return false
+	}
+	m.sel.Fresh = true
+	ev := out.event(EvStatistics)
+	ev.Source, ev.Assoc = m.ref(), m.assoc
+	ev.Estimate, _ = m.assoc.Estimate(e.served(now))
+	e.choose(m, now, out)
+	return true
 }
 
 // lostReply follows a request that was not answered.
@@ -50,6 +58,7 @@ func (e *Engine) choose(updated *member, now clock.Now, out *Actions) {
 	if updated != nil {
 		fresh = &updated.sel
 	}
+	e.nameOurselves()
 	r := e.sel.Run(e.ranked, fresh)
 	e.tellSelection(&r, at, out)
 	if r.Outcome == selection.Update {
@@ -58,6 +67,22 @@ func (e *Engine) choose(updated *member, now clock.Now, out *Actions) {
 		e.ref.Lose()
 		e.refresh(now, out)
 	}
+}
+
+// nameOurselves tells selection our own reference ID, by which orphans agree on one
+// of them: that of the address at which the first source to answer reaches us.
+func (e *Engine) nameOurselves() {
+	if e.cfg.Selection.OrphanStratum == 0 {
+		return
+	}
+	c := e.cfg.Selection
+	for _, m := range e.members {
+		if r, ok := m.assoc.Report(); ok && r.Local.IsValid() {
+			c.OwnRefID = ntp.RefIDOf(r.Local)
+			break
+		}
+	}
+	e.sel.Configure(c)
 }
 
 // describe fills in what selection wants to know of m at the served time at.
@@ -97,10 +122,11 @@ func (e *Engine) tellSelection(r *selection.Result, at clock.Served, out *Action
 	}
 	switch {
 	case r.Selected >= 0:
+		e.toldLoss = true
 		if r.Changed {
 			out.event(EvSelected).Source = e.members[r.Selected].ref()
 		}
-	case r.Outcome != selection.Wait && (r.Changed || r.Outcome == selection.NoMajority && e.outcome != r.Outcome):
+	case r.Outcome != selection.Wait && e.worthTelling(r):
 		ev := out.event(EvUnselected)
 		ev.Outcome, ev.Agreeing, ev.Total, ev.Unreachable = r.Outcome, r.Agreeing, r.Total, r.Unreachable
 	}
@@ -109,6 +135,21 @@ func (e *Engine) tellSelection(r *selection.Result, at clock.Served, out *Action
 	}
 	ev := out.event(EvSelection)
 	ev.Time, ev.Rows = at, e.rows()
+}
+
+// worthTelling tells whether a failed selection is news: the clock was followed
+// before, another thing is wrong than was said last, or the sources had their
+// eight polls after the start and it is the first failure.
+func (e *Engine) worthTelling(r *selection.Result) bool {
+	if !e.toldLoss {
+		for _, m := range e.members {
+			if m.sel.ReachSize == 8 && m.sel.Reach != 0 {
+				e.toldLoss = true
+				return true
+			}
+		}
+	}
+	return r.Changed || r.Outcome == selection.NoMajority && e.outcome != r.Outcome
 }
 
 // rows describes the result of the last run of selection.
@@ -196,9 +237,9 @@ func (e *Engine) apply(u *discipline.Update, plan *discipline.Plan, m *member, n
 	e.moveHistory(at, made, plan.DOffset)
 	e.ref.Followed(u, made, plan)
 	if e.smooth != nil {
-		e.smooth.Settle(e.served(now), clock.Frequency(e.ref.Skew))
 		e.smooth.Update(e.served(now), plan.DOffset)
 		e.smooth.Retune(e.served(now), made)
+		e.smooth.Settle(e.served(now), clock.Frequency(e.ref.Skew))
 	}
 	e.everSynced = true
 	e.carryOut(order, out)
@@ -294,7 +335,7 @@ func (e *Engine) oneShot(plan *discipline.Plan, out *Actions) {
 		return
 	}
 	e.finished = true
-	plan.Step = e.cfg.Clock.Controlled
+	plan.Step, plan.DFreq = e.cfg.Clock.Controlled, 0 // too short to know the frequency
 	out.event(EvInitialOffset).Value = float64(plan.DOffset)
 	out.add(ActExit).Exit = ExitDone
 }

@@ -13,8 +13,9 @@ type World interface {
 	SetClock(a *Action) ClockDone
 	// Send transmits a datagram: it reads the wall clock as late as possible,
 	// hands that to e.Seal, sends at once and, if s.TxID is not 0, tells
-	// Transmitted at its next opportunity.
-	Send(e *Engine, s *Send, datagram []byte)
+	// Transmitted at its next opportunity. It reports whether the network took
+	// the datagram.
+	Send(e *Engine, s *Send, datagram []byte) bool
 	// Do carries out every other action.
 	Do(a *Action)
 }
@@ -28,7 +29,10 @@ func (e *Engine) Perform(w World, a *Actions) {
 			kind := act.Kind
 			e.ClockSet(kind, w.SetClock(act), a)
 		case ActSend:
-			w.Send(e, &act.Send, a.Datagram(&act.Send))
+			from := act.Send.Source
+			if !w.Send(e, &act.Send, a.Datagram(&act.Send)) && from != 0 {
+				e.unsent(from, a)
+			}
 		default:
 			w.Do(act)
 		}

@@ -16,13 +16,29 @@ import (
 	"foliot/internal/sim"
 )
 
-// Scenario is one situation.
+// Scenario is one situation. All times are in hours of true time.
 type Scenario struct {
-	Name  string
-	About string
-	Hours float64 // length
-	From  float64 // the RMS and maximum count from this hour on
-	Build func(w *sim.World, v Variant) *sim.Node
+	Name     string
+	About    string
+	Hours    float64 // length
+	Event    float64 // when something happens, 0 if nothing does
+	Phases   []Phase // what is measured separately
+	Variants []Variant
+	Build    func(w *sim.World, v Variant, event float64) Trial // event in seconds
+}
+
+// Phase is a part of a scenario that counts by itself, in hours.
+type Phase struct {
+	Name     string
+	From, To float64
+	// Start is where settling times count from.
+	Start float64
+}
+
+// Trial is a scenario in a world.
+type Trial struct {
+	Node  *sim.Node
+	Error func() float64 // of the node's clock, seconds; nil: its error against UTC
 }
 
 // Variant is how the client is configured.
@@ -39,37 +55,21 @@ var (
 	LAN     = Variant{Name: "lan", Options: polls(0, 4)}
 	Poll0   = Variant{Name: "poll0", Options: func(s *config.Source) {
 		polls(0, 0)(s)
-		s.XLeave = true
+		s.XLeave, s.IBurst = true, false
 	}}
-	WAN = Variant{Name: "minpoll 4 maxpoll 6", Options: polls(4, 6)}
+	Poll46 = Variant{Name: "poll46", Options: polls(4, 6)}
+	Poll10 = Variant{Name: "poll10", Options: polls(10, 10)}
+	Step   = Variant{Name: "step", Options: func(*config.Source) {}, Clock: makeStep(0.1, 3)}
+	Slew   = Variant{Name: "slew", Options: func(*config.Source) {}, Clock: makeStep(0, 0)}
 )
 
 func polls(least, most int8) func(*config.Source) {
 	return func(s *config.Source) { s.MinPoll, s.MaxPoll = least, most }
 }
 
-// Result is what a run measured.
-type Result struct {
-	RMS     float64    // of the time error, seconds
-	Max     float64    // of |time error|, seconds
-	RateRMS float64    // of the frequency error, ratio
-	Poll    float64    // mean seconds between requests to one server
-	Settle  [3]float64 // seconds until the error stays below Levels for 15 minutes
-	After   Late       // what happened after the scenario's event
-	Steps   int
+func makeStep(threshold float64, limit int) func(*config.Config) {
+	return func(c *config.Config) { c.Clock.StepThreshold, c.Clock.StepLimit = threshold, limit }
 }
-
-// Late is measured from the event of a scenario on.
-type Late struct {
-	RMS, Max float64
-	Settle   [3]float64
-}
-
-// Levels are the errors that settling times are given for, seconds.
-var Levels = [3]float64{1e-3, 100e-6, 10e-6}
-
-// calm is how long the error must stay below a level.
-const calm = 900
 
 // Addresses of the hosts in the scenarios.
 var (
@@ -77,73 +77,54 @@ var (
 	serverAddr = netip.AddrFrom4([4]byte{10, 0, 0, 1})
 )
 
-// Run runs the scenario once.
-func (s *Scenario) Run(seed uint64, v Variant) Result {
+// Run runs the scenario once and returns what each phase measured.
+func (s *Scenario) Run(seed uint64, v Variant) []Result {
 	w := sim.New(seed)
-	n := s.Build(w, v)
-	rec := recorder{from: s.From * 3600}
-	w.Every(1, func() { rec.note(w.Now(), n.Error(), n.RateError()) })
-	w.Run(s.Hours * 3600)
-	r := rec.result()
-	r.Steps = n.Steps
-	r.Poll = s.Hours * 3600 * float64(n.Sources()) / math.Max(1, float64(n.Sent))
-	return r
-}
-
-// recorder sums up the error.
-type recorder struct {
-	from     float64
-	n        float64
-	sum, max float64
-	rate     float64
-	settle   settling
-}
-
-func (r *recorder) note(t, err, rate float64) {
-	r.settle.note(t, math.Abs(err))
-	if t < r.from {
-		return
+	t := s.Build(w, v, s.Event*3600)
+	if t.Error == nil {
+		t.Error = t.Node.Error
 	}
-	r.n++
-	r.sum += err * err
-	r.rate += rate * rate
-	r.max = math.Max(r.max, math.Abs(err))
-}
-
-func (r *recorder) result() Result {
-	return Result{
-		RMS: math.Sqrt(r.sum / r.n), Max: r.max, RateRMS: math.Sqrt(r.rate / r.n),
-		Settle: r.settle.result(),
+	recs := make([]recorder, len(s.Phases))
+	for i, p := range s.Phases {
+		recs[i] = newRecorder(p, s.Hours)
 	}
-}
-
-// settling watches for the first time from which the error stays low.
-type settling struct {
-	since [3]float64 // when the error was last seen above the level
-	done  [3]bool
-	last  float64
-}
-
-func (s *settling) note(t, err float64) {
-	for i, level := range Levels {
-		if s.done[i] {
-			continue
+	w.Every(1, func() {
+		err, rate := t.Error(), t.Node.RateError()
+		for i := range recs {
+			recs[i].note(w.Now(), err, rate, t.Node.Sent)
 		}
-		if err >= level {
-			s.since[i] = t + 1
-		} else if t-s.since[i] >= calm {
-			s.done[i] = true
-		}
+	})
+	w.Run(s.Hours*3600 + 0.5)
+	out := make([]Result, len(recs))
+	for i := range recs {
+		out[i] = recs[i].result(t.Node.Sources())
+		out[i].Steps = t.Node.Steps
 	}
-	s.last = t
+	return out
 }
 
-// result gives seconds, NaN for never.
-func (s *settling) result() (out [3]float64) {
-	for i := range out {
-		out[i] = s.since[i]
-		if !s.done[i] {
-			out[i] = math.NaN()
+// Shorter returns the scenario with an event after hours instead of its own, or
+// without an event with that length; what is measured after the event stays as
+// long as it was.
+func (s *Scenario) Shorter(hours float64) Scenario {
+	out := *s
+	out.Phases = append([]Phase(nil), s.Phases...)
+	if s.Event == 0 {
+		out.Hours = math.Min(s.Hours, hours)
+		return out
+	}
+	cut := math.Max(0, s.Event-hours)
+	out.Hours, out.Event = s.Hours-cut, s.Event-cut
+	for i := range out.Phases {
+		p := &out.Phases[i]
+		if p.Start > 0 {
+			p.Start -= cut
+		}
+		if p.From > 1 {
+			p.From = math.Max(p.From-cut, 1)
+		}
+		if p.To > 0 {
+			p.To -= cut
 		}
 	}
 	return out
@@ -155,29 +136,31 @@ func client(w *sim.World, v Variant, osc sim.Oscillator, offset float64, addrs .
 }
 
 func node(w *sim.World, addr netip.Addr, v Variant, osc sim.Oscillator, offset float64, addrs ...netip.Addr) *sim.Node {
+	return w.Add(sim.Host{
+		Addr: addr, Oscillator: osc, Offset: offset, Kernel: true, Engine: v.engine(addr, true, addrs...),
+	})
+}
+
+// engine is the configuration of the node at addr that follows the servers at
+// addrs and serves everybody.
+func (v *Variant) engine(addr netip.Addr, controlled bool, addrs ...netip.Addr) engine.Config {
 	c := config.Default()
 	c.Clock.StepThreshold, c.Clock.StepLimit = 1, 3
 	for _, a := range addrs {
 		s := config.DefaultSource(config.KindServer, a.String())
 		s.IBurst = true
-		v.Options(&s)
+		if v.Options != nil {
+			v.Options(&s)
+		}
 		c.Sources = append(c.Sources, s)
 	}
 	if v.Clock != nil {
 		v.Clock(c)
 	}
 	c.Server.Access = []config.AccessRule{{Allow: true, Everything: true}}
-	return w.Add(sim.Host{
-		Addr: addr, Oscillator: osc, Offset: offset, Kernel: true,
-		Engine: mustEngine(c, uint64(addr.As4()[3]), v.Line),
+	e := setup.Engine(c, &setup.Files{}, &setup.Machine{
+		Quantum: 1e-9, Controlled: controlled, Seed: uint64(addr.As4()[3]),
 	})
-}
-
-func mustEngine(c *config.Config, seed uint64, line bool) engine.Config {
-	e, err := setup.Engine(c, &setup.Files{}, &setup.Machine{Quantum: 1e-9, Controlled: true, Seed: seed})
-	if err != nil {
-		panic("scenario: " + err.Error())
-	}
-	e.Line = line
+	e.Line = v.Line
 	return e
 }

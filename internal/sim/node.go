@@ -19,7 +19,9 @@ type Host struct {
 	Engine     engine.Config
 	Kernel     bool // stamps are the kernel's, told apart from sending; else the daemon's
 	Uncontrol  bool // the clock cannot be set
+	NoLeaps    bool // the kernel does not carry out leap seconds
 	OnEvent    func(t float64, ev *engine.Event)
+	OnAction   func(t float64, a *engine.Action) // every action but sending, before it is carried out
 }
 
 // Node is a host with an engine and a clock of its own.
@@ -31,6 +33,8 @@ type Node struct {
 	base   float64 // raw at the last change of rate
 	wall0  int64   // Unix nanoseconds that wall counts from
 	freq   clock.Frequency
+	asleep float64 // raw seconds spent suspended
+	leap   kernelLeap
 	Engine *engine.Engine
 	acts   engine.Actions
 	ports  map[uint16]engine.SourceID // open client sockets
@@ -54,7 +58,7 @@ const monoBase = 1000
 func (w *World) Add(h Host) *Node {
 	n := &Node{
 		w: w, host: h, osc: newRaw(h.Oscillator, w.rng, w.now),
-		offset: h.Offset + w.now, wall0: w.start * 1e9,
+		offset: h.Offset + w.utc(w.now), wall0: w.start * 1e9,
 		ports: make(map[uint16]engine.SourceID), socket: make(map[engine.SourceID]uint16),
 	}
 	w.hosts[h.Addr] = n
@@ -68,7 +72,13 @@ func (w *World) Add(h Host) *Node {
 // wallSeconds returns what the wall clock shows, in seconds since the start.
 func (n *Node) wallSeconds() float64 {
 	v := n.osc.read(n.w.now)
-	return n.offset + (v-n.base)*(1+float64(n.freq))
+	s := n.offset + (v-n.base)*(1+float64(n.freq))
+	if n.leap.due(s + float64(n.w.start)) {
+		by := n.leap.carryOut()
+		n.offset += by
+		s += by
+	}
+	return s
 }
 
 // Now implements engine.World.
@@ -78,13 +88,23 @@ func (n *Node) Now() clock.Now {
 	ns := n.wall0 + int64(whole)*1e9 + int64(math.Round((s-whole)*1e9))
 	return clock.Now{
 		Wall: clock.At[clock.Realtime](ns),
-		Mono: clock.At[clock.Raw](int64(math.Round((n.osc.read(n.w.now) + monoBase) * 1e9))),
+		Mono: clock.At[clock.Raw](int64(math.Round((n.osc.read(n.w.now) - n.asleep + monoBase) * 1e9))),
 	}
 }
 
-// Error returns how far the wall clock is from true time, in seconds; positive
-// is ahead.
-func (n *Node) Error() float64 { return n.wallSeconds() - n.w.now }
+// Error returns how far the wall clock is off UTC, in seconds; positive is ahead.
+func (n *Node) Error() float64 { return n.wallSeconds() - n.w.utc(n.w.now) }
+
+// ServedError is the same for the time that the engine serves, which includes
+// what is still to be slewed out but not what smoothtime adds.
+func (n *Node) ServedError() float64 {
+	return n.Engine.ServedAt(n.Now()).Sub(n.w.trueTime(n.w.now)).Seconds()
+}
+
+// GivenError is the same for the time in replies, smoothtime included.
+func (n *Node) GivenError() float64 {
+	return n.Snapshot.Served(n.Now().Wall).Sub(n.w.trueTime(n.w.now)).Seconds()
+}
 
 // Sources returns how many associations the engine was configured with.
 func (n *Node) Sources() int { return len(n.host.Engine.Sources) }
@@ -95,19 +115,40 @@ func (n *Node) RateError() float64 {
 }
 
 // Push steps the clock behind the engine's back, as another program would.
-func (n *Node) Push(s float64) { n.offset += s }
+func (n *Node) Push(s float64) {
+	n.offset += s
+	if n.leap.armed {
+		n.leap.set(n.Status.Leap, n.unixSeconds())
+	}
+}
+
+// Meddle sets the clock's rate behind the engine's back; the engine is told, as by
+// a world that looks at the kernel from time to time.
+func (n *Node) Meddle(f clock.Frequency) {
+	n.offset, n.base = n.wallSeconds(), n.osc.read(n.w.now)
+	n.freq = clock.FromKernel(clock.ToKernel(f))
+	n.Tell(func(e *engine.Engine, now clock.Now, out *engine.Actions) { e.Disturbed(now, n.freq, out) })
+}
+
+// Tell hands the engine a fact, and carries out what it wants done.
+func (n *Node) Tell(fact func(e *engine.Engine, now clock.Now, out *engine.Actions)) {
+	fact(n.Engine, n.Now(), &n.acts)
+	n.perform()
+}
 
 // Suspend stops the node for d seconds: its monotonic clock stands, its wall
 // clock goes on.
 func (n *Node) Suspend(d float64) {
-	n.osc.read(n.w.now)
+	before := n.osc.read(n.w.now)
 	n.dead = true
 	n.w.At(n.w.now+d, func() {
 		n.dead = false
-		n.osc.last = n.w.now
-		n.offset += d
+		n.asleep += n.osc.read(n.w.now) - before
 	})
 }
+
+// unixSeconds returns what the wall clock shows, in Unix seconds.
+func (n *Node) unixSeconds() float64 { return n.wallSeconds() + float64(n.w.start) }
 
 // wake returns the true time of the engine's next deadline.
 func (n *Node) wake() float64 {
@@ -115,7 +156,7 @@ func (n *Node) wake() float64 {
 	if d.IsZero() || n.dead {
 		return math.Inf(1)
 	}
-	return math.Max(n.osc.when(float64(d.Nanos())*1e-9-monoBase), n.w.now)
+	return math.Max(n.osc.when(float64(d.Nanos())*1e-9-monoBase+n.asleep), n.w.now)
 }
 
 func (n *Node) tick() {
@@ -128,12 +169,13 @@ func (n *Node) perform() { n.Engine.Perform(n, &n.acts) }
 
 // SetClock implements engine.World.
 func (n *Node) SetClock(a *engine.Action) engine.ClockDone {
+	n.watchAction(a)
 	if n.host.Uncontrol {
 		return engine.ClockDone{At: n.Now(), Frequency: n.freq}
 	}
 	n.offset, n.base = n.wallSeconds(), n.osc.read(n.w.now)
 	if a.Kind == engine.ActStep {
-		n.offset += float64(a.Offset)
+		n.Push(float64(a.Offset))
 		n.Steps++
 	} else {
 		n.freq = clock.FromKernel(clock.ToKernel(a.Frequency))
@@ -142,7 +184,7 @@ func (n *Node) SetClock(a *engine.Action) engine.ClockDone {
 }
 
 // Send implements engine.World.
-func (n *Node) Send(e *engine.Engine, s *engine.Send, b []byte) {
+func (n *Node) Send(e *engine.Engine, s *engine.Send, b []byte) bool {
 	wall := n.Now().Wall
 	e.Seal(s, b, wall)
 	port := uint16(123)
@@ -151,7 +193,9 @@ func (n *Node) Send(e *engine.Engine, s *engine.Send, b []byte) {
 		port = n.clientPort(s)
 	}
 	d := &datagram{from: netip.AddrPortFrom(n.host.Addr, port), to: s.To, data: append([]byte(nil), b...)}
-	n.w.send(d)
+	if !n.w.send(d) {
+		return false
+	}
 	if n.host.Kernel && s.TxID != 0 {
 		tx := engine.Transmitted{ID: s.TxID, Stamp: clock.Stamp{Time: wall, Kind: clock.StampKernel}}
 		n.w.At(n.w.now, func() {
@@ -159,6 +203,7 @@ func (n *Node) Send(e *engine.Engine, s *engine.Send, b []byte) {
 			n.perform()
 		})
 	}
+	return true
 }
 
 // clientPort returns the port of the source's socket, a new one if it is to be
@@ -184,8 +229,15 @@ func (n *Node) hangup(id engine.SourceID) {
 	}
 }
 
+func (n *Node) watchAction(a *engine.Action) {
+	if n.host.OnAction != nil {
+		n.host.OnAction(n.w.now, a)
+	}
+}
+
 // Do implements engine.World.
 func (n *Node) Do(a *engine.Action) {
+	n.watchAction(a)
 	switch a.Kind {
 	case engine.ActHangup:
 		n.hangup(a.Source)
@@ -193,6 +245,9 @@ func (n *Node) Do(a *engine.Action) {
 		n.resolve(a.Name)
 	case engine.ActStatus:
 		n.Status = a.Status
+		if !n.host.NoLeaps && !n.host.Uncontrol {
+			n.leap.set(a.Status.Leap, n.unixSeconds())
+		}
 	case engine.ActPublish:
 		n.Snapshot = a.Snapshot
 	case engine.ActDrift:
@@ -212,6 +267,9 @@ func (n *Node) Do(a *engine.Action) {
 func (n *Node) resolve(name string) {
 	n.Lookups++
 	n.w.At(n.w.now+0.05, func() {
+		if n.dead {
+			return
+		}
 		r := engine.Resolved{Name: name, Addrs: n.w.names[name]}
 		n.Engine.Resolved(n.Now(), &r, &n.acts)
 		n.perform()

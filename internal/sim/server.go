@@ -23,6 +23,7 @@ type Server struct {
 	Tamper  func(t float64, b []byte) // changes the answer before it leaves
 	Repeat  int                       // sends each answer so many times more
 	Kiss    ntp.RefID                 // answers with this kiss code
+	Silent  bool                      // does not announce leap seconds
 
 	Requests int
 	w        *World
@@ -43,17 +44,31 @@ func (w *World) Serve(s *Server) *Server {
 	return s
 }
 
+// Fault returns how far the server's clock is off UTC at true time t, in seconds;
+// positive is ahead.
+func (s *Server) Fault(t float64) float64 {
+	if s.Offset == nil {
+		return 0
+	}
+	return s.Offset(t)
+}
+
 // wall returns the reading of the server's clock at true time t.
 func (s *Server) wall(t float64) clock.Wall {
-	if s.Offset != nil {
-		t += s.Offset(t)
+	return clock.At[clock.Realtime](s.w.reading(s.w.utc(t) + s.Fault(t)).Nanos())
+}
+
+// leap returns the server's leap indicator.
+func (s *Server) leap() ntp.Leap {
+	if s.Leap != ntp.LeapNone || s.Silent {
+		return s.Leap
 	}
-	return clock.At[clock.Realtime](s.w.trueTime(t).Nanos())
+	return s.w.announced(s.w.now)
 }
 
 func (s *Server) snapshot() responder.Snapshot {
 	return responder.Snapshot{
-		Leap: s.Leap, Stratum: s.Stratum, RefID: s.RefID, RootDisp: s.Disp, Precision: -30,
+		Leap: s.leap(), Stratum: s.Stratum, RefID: s.RefID, RootDisp: s.Disp, Precision: -30,
 		RefTime: clock.At[clock.Corrected](s.wall(s.w.now).Nanos() - 1e9),
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"net/netip"
 
 	"foliot/internal/clock"
+	"foliot/internal/ntp"
 )
 
 // Epoch is the wall time at which simulations begin: 2026-01-01 00:00:00 UTC.
@@ -36,6 +37,17 @@ type World struct {
 	links map[[2]netip.Addr]*Link
 	names map[string][]netip.Addr
 	start int64 // Unix seconds of true time 0
+	leap  leapSecond
+
+	// Tap, if set, sees every datagram that is sent, before it is lost or delayed.
+	Tap func(from, to netip.AddrPort, data []byte)
+}
+
+// leapSecond is when UTC leaps, if ever.
+type leapSecond struct {
+	sign     int     // +1: a second is inserted, -1: deleted, 0: no leap second
+	midnight float64 // the midnight of UTC that it comes before, seconds as Now counts
+	at       float64 // when UTC is moved, the same
 }
 
 // host is whatever can get a datagram.
@@ -116,6 +128,48 @@ func (w *World) Connect(a, b netip.Addr, there, back Link) {
 	w.links[[2]netip.Addr{b, a}] = &back
 }
 
+// Link returns the link from a to b, which may be changed while the world runs.
+func (w *World) Link(a, b netip.Addr) *Link { return w.links[[2]netip.Addr{a, b}] }
+
+// Inject delivers a datagram that nobody there sent, after delay seconds.
+func (w *World) Inject(from, to netip.AddrPort, data []byte, delay float64) {
+	h := w.hosts[to.Addr()]
+	d := &datagram{from: from, to: to, data: append([]byte(nil), data...)}
+	w.At(w.now+delay, func() { h.deliver(d) })
+}
+
+// Leap makes UTC leap at the end of the day before the Unix second midnight: a
+// second is inserted (sign +1) or deleted (-1). As POSIX has it, UTC goes back by
+// a second at midnight, or skips the last second before it.
+func (w *World) Leap(midnight int64, sign int) {
+	at := float64(midnight - w.start)
+	w.leap = leapSecond{sign: sign, midnight: at, at: at}
+	if sign < 0 {
+		w.leap.at--
+	}
+}
+
+// utc returns UTC at true time t, in the same count.
+func (w *World) utc(t float64) float64 {
+	if w.leap.sign != 0 && t >= w.leap.at {
+		return t - float64(w.leap.sign)
+	}
+	return t
+}
+
+// announced returns the leap indicator that a good server has at true time t.
+func (w *World) announced(t float64) ntp.Leap {
+	switch {
+	case t >= w.leap.at || t < w.leap.midnight-86400:
+		return ntp.LeapNone
+	case w.leap.sign > 0:
+		return ntp.LeapInsert
+	case w.leap.sign < 0:
+		return ntp.LeapDelete
+	}
+	return ntp.LeapNone
+}
+
 // Run simulates until the true time end.
 func (w *World) Run(end float64) {
 	for {
@@ -139,12 +193,16 @@ func (w *World) Run(end float64) {
 	}
 }
 
-// send puts a datagram on the link between its hosts.
-func (w *World) send(d *datagram) {
+// send puts a datagram on the link between its hosts. It reports whether there is
+// one.
+func (w *World) send(d *datagram) bool {
+	if w.Tap != nil {
+		w.Tap(d.from, d.to, d.data)
+	}
 	l := w.links[[2]netip.Addr{d.from.Addr(), d.to.Addr()}]
 	to := w.hosts[d.to.Addr()]
 	if l == nil || to == nil {
-		return
+		return false
 	}
 	copies := 1
 	if w.rng.Float64() < l.Duplicate {
@@ -156,10 +214,14 @@ func (w *World) send(d *datagram) {
 		}
 		w.At(w.now+l.Delay(w.rng, w.now), func() { to.deliver(d) })
 	}
+	return true
 }
 
 // trueTime returns the served time of a perfect clock at true time t.
-func (w *World) trueTime(t float64) clock.Served {
+func (w *World) trueTime(t float64) clock.Served { return w.reading(w.utc(t)) }
+
+// reading returns the instant t seconds after the start by the clock that t is of.
+func (w *World) reading(t float64) clock.Served {
 	whole := math.Floor(t)
 	return clock.At[clock.Corrected]((w.start+int64(whole))*1e9 + int64(math.Round((t-whole)*1e9)))
 }
