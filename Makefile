@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+.PHONY: build build-sim test race check check-root sim sidebyside fuzz bench run clean
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+FUZZTIME ?= 5m
+STEER    ?=
+DURATION ?= 10m
+
+# The version is linked in below; a repository of another user is no error.
+export GOFLAGS += -buildvcs=false
+
+LDFLAGS := -s -w -X foliot/internal/daemon.Version=$(VERSION)
+STATIC  := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
+
+# Whatever runs as root here runs without the right to set the clock.
+ROOT      := $(filter 0,$(shell id -u))
+UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
+
+# Packages with goroutines or shared memory, where the race detector matters.
+RACY := ./internal/auth ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
+	./internal/process ./internal/resolve ./internal/udpstamp
+
+build: ## bin/foliotd and bin/foliotctl
+	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl
+
+build-sim: ## bin/foliotd-clknetsim, which runs inside the clknetsim simulator
+	$(STATIC) -tags clknetsim -o bin/foliotd-clknetsim ./cmd/foliotd
+
+test: ## every test; with root, those in network namespaces too
+	@./tests/prepare.sh
+	@mkdir -p bin && $(GO) build -o bin/tally ./tests/tally
+	@echo "== all packages"
+	$(UNCLOCKED) $(GO) test -json -shuffle=on -timeout 10m ./... | bin/tally
+	@echo "== the simulator's world"
+	$(UNCLOCKED) $(GO) test -json -shuffle=on -tags clknetsim ./internal/clknetsim/... | bin/tally
+	@$(MAKE) --no-print-directory race
+
+race:
+	@if [ "$$(CGO_ENABLED=1 $(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null; then \
+		mkdir -p bin; $(GO) build -o bin/tally ./tests/tally; \
+		echo "== with the race detector"; \
+		CGO_ENABLED=1 $(UNCLOCKED) $(GO) test -json -race -shuffle=on -timeout 10m $(RACY) | bin/tally; \
+	elif [ "$${CI:-}" = true ]; then \
+		echo "the race detector needs a C compiler, and there is none" >&2; exit 1; \
+	else \
+		echo "== the race detector needs a C compiler: left out"; \
+	fi
+
+check: ## format, vet, staticcheck, the rings and the size budgets
+	@unformatted=$$(gofmt -l cmd configs internal tests); \
+	if [ -n "$$unformatted" ]; then echo "not formatted with gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) vet -tags clknetsim ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags clknetsim ./...
+	$(GO) test -count=1 ./internal/rings
+
+check-root: ## the tests that need root: kernel, namespaces, stock chronyd
+	@[ -n "$(ROOT)" ] || { echo "check-root needs root: sudo make check-root" >&2; exit 1; }
+	@./tests/prepare.sh
+	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process
+
+sim: ## the accuracy table of the simulated scenarios
+	$(GO) run ./tests/accuracy
+
+sidebyside: ## chronyd and foliotd as clients of one server, DURATION=10m (root)
+	@[ -n "$(ROOT)" ] || { echo "sidebyside needs root: sudo make sidebyside" >&2; exit 1; }
+	@mkdir -p bin && $(GO) build -o bin/sidebyside ./tests/sidebyside
+	$(UNCLOCKED) bin/sidebyside -duration $(DURATION)
+
+fuzz: ## every fuzz target, FUZZTIME=5m each
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(UNCLOCKED) $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$pkg"; \
+		done; \
+	done
+
+BENCHTIME ?= 1s
+bench: ## every benchmark; BENCHTIME=1x only proves that they run
+	$(UNCLOCKED) $(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
+
+run: build ## the daemon in the foreground with its built-in configuration; STEER=1 lets it set the clock
+	@echo "foliotd runs in the foreground, $(if $(filter 1,$(STEER)),steers the clock of this machine,leaves the clock alone (STEER=1 lets it steer)) and serves time to private networks; Ctrl-C ends it."
+	@echo "Look at it from another terminal: sudo bin/foliotctl status"
+	@$(if $(filter 1,$(STEER)),bin/foliotd -d -f default,$(UNCLOCKED) bin/foliotd -d -x -f default)
+
+clean:
+	rm -rf bin
