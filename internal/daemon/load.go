@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"time"
 
 	"foliot/configs"
 	"foliot/internal/auth"
@@ -159,8 +160,7 @@ func (l *Loaded) readLeap() error {
 		if err != nil {
 			return fmt.Errorf("read leap second list %s: %w", c.List, err)
 		}
-		l.Files.Leap = t
-		return nil
+		return l.useLeap(t, c.List)
 	}
 	if c.TimeZone == "" {
 		return nil
@@ -174,10 +174,22 @@ func (l *Loaded) readLeap() error {
 		if err != nil {
 			return fmt.Errorf("read leap seconds of time zone %s: %w", c.TimeZone, err)
 		}
-		l.Files.Leap = t
-		return nil
+		return l.useLeap(t, c.TimeZone)
 	}
 	return fmt.Errorf("time zone %s with leap seconds is not installed", c.TimeZone)
+}
+
+// useLeap takes a table over if it is one of leap seconds. One that is out of
+// date still tells the truth about the past.
+func (l *Loaded) useLeap(t *leap.Table, name string) error {
+	if err := t.Check(); err != nil {
+		return fmt.Errorf("leap seconds in %s: %w", name, err)
+	}
+	if now := time.Now().Unix(); t.Expires != 0 && now >= t.Expires {
+		l.warn("leap seconds in %s are out of date since %s", name, time.Unix(t.Expires, 0).UTC().Format(time.DateOnly))
+	}
+	l.Files.Leap = t
+	return nil
 }
 
 func (l *Loaded) readTempComp() error {

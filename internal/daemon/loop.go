@@ -83,6 +83,7 @@ func newLoop(d *daemon, w *world, e *engine.Engine, n *process.Notifier) *loop {
 		msgs: udpstamp.NewMessages(batch, 1500), txs: make([]udpstamp.Tx, batch),
 	}
 	l.inbox.wake = w.poller.Wake
+	w.notifier = n
 	w.answers = func(r engine.Resolved) { l.inbox.put(news{resolved: &r}) }
 	w.resolver = resolve.New(func(r resolve.Result) {
 		l.inbox.put(news{resolved: &engine.Resolved{Name: r.Name, Addrs: r.Addrs}})

@@ -13,6 +13,7 @@ import (
 	"foliot/internal/logfile"
 	"foliot/internal/narrate"
 	"foliot/internal/ntp"
+	"foliot/internal/process"
 	"foliot/internal/resolve"
 	"foliot/internal/sysclock"
 	"foliot/internal/udpstamp"
@@ -39,6 +40,7 @@ type world struct {
 	stamping *udpstamp.Socket // keeps the kernel's receive stamps on
 	poller   *udpstamp.Poller
 	resolver *resolve.Resolver
+	notifier *process.Notifier     // nil is valid
 	answers  func(engine.Resolved) // queues an answer that is known at once
 
 	clients map[engine.SourceID]*udpstamp.Socket
@@ -48,7 +50,6 @@ type world struct {
 
 	exit       engine.ExitReason
 	statusFail bool
-	interrupt  bool // somebody else changed the clock
 }
 
 var _ engine.World = (*world)(nil)
@@ -163,6 +164,9 @@ func (w *world) Do(a *engine.Action) {
 		w.saveDrift(a.Drift)
 	case engine.ActEvent:
 		w.narrator.Event(&a.Event)
+		if a.Event.Kind == engine.EvSelected {
+			w.notifier.Status("synchronised to " + a.Event.Source.Name)
+		}
 	case engine.ActListen:
 		w.listen(a.Listen)
 	case engine.ActExit:

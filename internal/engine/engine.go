@@ -95,7 +95,6 @@ type member struct {
 	sel   selection.Source
 	req   source.Request
 	txID  TxID
-	gone  uint32 // consecutive runs in which it was useless
 	told  selection.Status
 }
 

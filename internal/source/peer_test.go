@@ -19,7 +19,6 @@ type side struct {
 	a       *Association
 	env     Env
 	behind  clock.Interval
-	offline bool
 	taken   int // samples
 	crossed int // of them in interleaved mode
 	worst   float64

@@ -77,8 +77,6 @@ const (
 	replaySamples = 12
 	// defaultFreqSD is how far a crystal is off when nothing is known.
 	defaultFreqSD = 100e-6
-	// wildFreqSD is how far it may be when it is not a decent crystal.
-	wildFreqSD = 0.05
 )
 
 // delayShare are the hypotheses k of how much of the excess delay is error.
