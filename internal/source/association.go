@@ -63,9 +63,10 @@ type Association struct {
 	median    *stats.Median
 	quantile  *stats.Quantile
 	report    Report
-	valid     bool // report holds something
-	near      bool // the last round trip was that of a local network
-	fresh     bool // there is a new sample since Fresh was asked
+	valid     bool       // report holds something
+	confirmed clock.Mono // when a surprise was looked into last
+	near      bool       // the last round trip was that of a local network
+	fresh     bool       // there is a new sample since Fresh was asked
 	mono      monoState
 	Counters  Counters
 }

@@ -226,17 +226,36 @@ func (a *Association) use(s *stats.Sample, now clock.Now, env *Env) {
 	a.register.Add(*s)
 	a.estimator.Add(a.register)
 	after, _ := a.estimator.Estimate()
-	miss := 0.0
+	v := verdictOnFit{after: after, n: a.register.Len(), have: have}
 	if have {
-		miss = math.Abs(float64(s.Offset - before.Offset))
+		v.miss = math.Abs(float64(s.Offset - before.Offset))
+		v.queue = 0.6 * max(0, float64(s.Delay-a.register.MinDelay()))
+		v.sigma = before.OffsetSD + after.Noise
 	}
 	old := a.Poll()
-	a.poll.sampled(&a.cfg, verdictOnFit{
-		after: after, n: a.register.Len(), miss: miss, have: have,
-		bound: float64(s.Disp) + 0.5*float64(s.Delay), sigma: before.OffsetSD + after.Noise,
-	})
+	surprised := a.poll.sampled(&a.cfg, v)
 	a.near = float64(s.Delay) <= subSecondDelay
-	if a.Poll() != old && a.state == Online && !a.cfg.Symmetric {
+	if a.state != Online || a.cfg.Symmetric {
+		return
+	}
+	switch {
+	case surprised && a.mayConfirm(now):
+		a.confirmed = now.Mono
+		a.StartBurst(confirmGood, confirmTotal, now, env)
+	case a.Poll() != old:
 		a.schedule(now, a.interval(env)-now.Mono.Sub(a.lastTx).Seconds(), env)
 	}
+}
+
+// A surprise is looked into at once, by a short burst, but not again and again:
+// a source that keeps surprising is asked no more than usual.
+const (
+	confirmGood  = 2
+	confirmTotal = 4
+	confirmPause = 8 // polls
+)
+
+func (a *Association) mayConfirm(now clock.Now) bool {
+	return a.confirmed.IsZero() ||
+		now.Mono.Sub(a.confirmed).Seconds() > confirmPause*clock.Pow2(a.Poll())
 }

@@ -28,7 +28,7 @@ type verdictOnFit struct {
 	n     int     // samples behind the estimate
 	miss  float64 // |measured - predicted offset|, seconds
 	have  bool    // there was a prediction
-	bound float64 // error bound of the sample itself, seconds
+	queue float64 // what the sample's excess delay explains of miss, seconds
 	sigma float64 // standard deviation of the prediction, seconds
 }
 
@@ -43,12 +43,12 @@ const (
 	subSecondDelay = 0.01
 )
 
-// sampled weighs a new sample.
-func (c *pollControl) sampled(cfg *Config, v verdictOnFit) {
+// sampled weighs a new sample and reports whether it is a surprise.
+func (c *pollControl) sampled(cfg *Config, v verdictOnFit) (surprised bool) {
 	target := float64(max(cfg.PollTarget, 1))
-	if v.have && v.miss > surprise*v.sigma && v.miss > v.after.Noise {
+	if v.have && v.miss > surprise*v.sigma+v.queue {
 		c.add(cfg, -math.Log2(v.miss/(surprise*v.sigma))-1)
-		return
+		return true
 	}
 	limit := allanTime(v.after) / (2*target - 1)
 	switch t := clock.Pow2(c.poll); {
@@ -59,6 +59,7 @@ func (c *pollControl) sampled(cfg *Config, v verdictOnFit) {
 	case t > 1.5*limit:
 		c.add(cfg, -1/target)
 	}
+	return false
 }
 
 // leastWander is the steadiest that a clock is trusted to stay, ratio per

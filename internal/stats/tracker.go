@@ -105,8 +105,9 @@ type filter struct {
 // outliers counts successive samples far from the prediction on one side.
 type outliers struct {
 	n     int
-	first float64 // innovation of the first
-	since clock.Served
+	first float64      // innovation of the first
+	since clock.Served // when the first came
+	quiet float64      // seconds between the last good sample and the first
 }
 
 // NewTracker returns a tracker without samples.
@@ -212,7 +213,7 @@ func (t *Tracker) take(s *Sample, excess, asymmetry, dt float64) {
 	}
 	t.time = s.Time
 	t.predict(dt)
-	if t.restart(s, z, excess) {
+	if t.restart(s, z, excess, dt) {
 		return
 	}
 	for i := range t.bank {
@@ -373,12 +374,15 @@ func (t *Tracker) average() {
 const (
 	outlierSigmas = 8
 	outlierRun    = 3
+	// plausibleDrift is the largest sudden change of a crystal's frequency, ratio.
+	plausibleDrift = 20e-6
 )
 
 // restart looks for a step of the source: successive samples far off the
 // prediction, all on the same side, and by more than their queues explain. Two
-// are enough if they are very far off and agree. It reports whether the bank was restarted at this sample (and needs no update).
-func (t *Tracker) restart(s *Sample, z, excess float64) bool {
+// are enough if they are very far off and agree. It reports whether the bank was
+// restarted at this sample (and needs no update).
+func (t *Tracker) restart(s *Sample, z, excess, dt float64) bool {
 	nu := z - t.mean.x
 	limit := outlierSigmas * math.Sqrt(t.mean.pxx+t.noise*t.noise)
 	if math.Abs(nu) < limit+0.6*excess {
@@ -390,7 +394,7 @@ func (t *Tracker) restart(s *Sample, z, excess float64) bool {
 	}
 	t.astray.n++
 	if t.astray.n == 1 {
-		t.astray.first, t.astray.since = nu, s.Time
+		t.astray.first, t.astray.since, t.astray.quiet = nu, s.Time, dt
 		return false
 	}
 	agree := math.Abs(nu) > outlierSigmas/2*limit && math.Abs(nu-t.astray.first) < limit/2
@@ -403,6 +407,8 @@ func (t *Tracker) restart(s *Sample, z, excess float64) bool {
 
 // reseed begins anew at the sample z. If the outliers lie on a line with the
 // frequency so far, only the phase stepped; otherwise the frequency is unknown.
+// It is unknown too if a change of it that a crystal may well make would have
+// moved the clock so far since the last good sample.
 func (t *Tracker) reseed(s *Sample, z, nu float64) {
 	span := max(s.Time.Sub(t.astray.since).Seconds(), 1e-3)
 	slope := (nu - t.astray.first) / span
@@ -411,6 +417,9 @@ func (t *Tracker) reseed(s *Sample, z, nu float64) {
 	if slope*slope > 16*slopeVar {
 		pff = max(slope*slope, slopeVar)
 		f += slope
+	} else if drift := t.astray.first / max(t.astray.quiet, 1e-3); math.Abs(drift) < plausibleDrift {
+		pff = max(pff, drift*drift)
+		f += drift
 	}
 	for i := range t.bank {
 		h := &t.bank[i]
