@@ -16,6 +16,7 @@ import (
 	"foliot/internal/config"
 	"foliot/internal/engine"
 	"foliot/internal/logfile"
+	"foliot/internal/ntp"
 	"foliot/internal/process"
 	"foliot/internal/source"
 	"foliot/internal/stats"
@@ -167,7 +168,10 @@ func check(o *Options, stdout, stderr io.Writer) int {
 func (l *loop) status(out io.Writer) error {
 	t := l.e.Tracking(l.w.Now())
 	state := "not synchronised"
-	if t.Synchronized {
+	switch {
+	case ntp.RefID(t.RefID) == ntp.RefIDLocal:
+		state = "serving its own clock (local), " + state
+	case t.Synchronized:
 		state = "synchronised to " + t.Name
 	}
 	fmt.Fprintf(out, "foliotd %s, %s\n", Version, state)

@@ -34,13 +34,12 @@ type happening struct {
 
 // options say what the engine of a lab is made of.
 type options struct {
-	config    func(c *config.Config)
-	files     setup.Files
-	free      bool // the clock may not be steered
-	oneShot   bool
-	osc       sim.Oscillator
-	offset    float64
-	wallStart int64
+	config  func(c *config.Config)
+	files   setup.Files
+	free    bool // the clock may not be steered
+	oneShot bool
+	osc     sim.Oscillator
+	offset  float64
 }
 
 var nodeAddr = addrOf(100)

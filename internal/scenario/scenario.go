@@ -136,9 +136,9 @@ func client(w *sim.World, v Variant, osc sim.Oscillator, offset float64, addrs .
 }
 
 func node(w *sim.World, addr netip.Addr, v Variant, osc sim.Oscillator, offset float64, addrs ...netip.Addr) *sim.Node {
-	return w.Add(sim.Host{
-		Addr: addr, Oscillator: osc, Offset: offset, Kernel: true, Engine: v.engine(addr, true, addrs...),
-	})
+	e := v.engine(addr, true, addrs...)
+	e.Seed = w.Random()
+	return w.Add(sim.Host{Addr: addr, Oscillator: osc, Offset: offset, Kernel: true, Engine: e})
 }
 
 // engine is the configuration of the node at addr that follows the servers at

@@ -19,6 +19,10 @@ var allowances = map[[3]string]float64{
 	{"l", "lan", "outage"}:     250e-6,
 }
 
+// manySeeds are rows whose error depends on chance so much (how soon after the
+// event the next request is due) that three runs say little.
+var manySeeds = map[string]uint64{"g": 15}
+
 // median returns the median of an odd number of values.
 func median(v []float64) float64 {
 	slices.Sort(v)
@@ -26,7 +30,7 @@ func median(v []float64) float64 {
 }
 
 // TestTable holds every row to a share of chrony's error: the median of three
-// seeds, in runs of 8 hours, or with the event after 4.
+// seeds or more, in runs of 8 hours, or with the event after 4.
 func TestTable(t *testing.T) {
 	for i := range Table {
 		s := Table[i].Shorter(8)
@@ -44,7 +48,7 @@ func TestTable(t *testing.T) {
 
 func checkRow(t *testing.T, s *Scenario, v Variant) {
 	errs := make([][]float64, len(s.Phases))
-	for seed := range uint64(3) {
+	for seed := range max(3, manySeeds[s.Name]) {
 		for i, r := range s.Run(seed+1, v) {
 			e := r.RMS
 			if s.Phases[i].Name == "outage" {
@@ -65,7 +69,7 @@ func checkRow(t *testing.T, s *Scenario, v Variant) {
 		got := median(errs[i])
 		t.Logf("%s: %.3g s, chrony %.3g s, ratio %.2f", p.Name, got, want.RMS, got/want.RMS)
 		if !(got <= limit) {
-			t.Errorf("row %s, %s, %s (%s): error of seeds 1..3 %.3g, median %.3g s, want at most %.3g s",
+			t.Errorf("row %s, %s, %s (%s): errors %.3g, median %.3g s, want at most %.3g s",
 				s.Name, v.Name, p.Name, s.About, errs[i], got, limit)
 		}
 	}
@@ -73,10 +77,12 @@ func checkRow(t *testing.T, s *Scenario, v Variant) {
 
 // TestSpeed: a day of one client takes less than 5 seconds.
 func TestSpeed(t *testing.T) {
-	start := time.Now()
-	Table[0].Run(1, Default)
-	if d := time.Since(start); d > 5*time.Second {
-		t.Errorf("a day of row a, default: %v, want less than 5 s", d)
+	for _, v := range both {
+		start := time.Now()
+		Table[0].Run(1, v)
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("a day of row a, %s: %v, want less than 5 s", v.Name, d)
+		}
 	}
 }
 

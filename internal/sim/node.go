@@ -40,7 +40,7 @@ type Node struct {
 	ports  map[uint16]engine.SourceID // open client sockets
 	socket map[engine.SourceID]uint16
 	listen bool
-	dead   bool
+	dead   bool // asleep, or ended
 
 	Snapshot responder.Snapshot
 	Status   engine.KernelStatus
@@ -255,7 +255,7 @@ func (n *Node) Do(a *engine.Action) {
 	case engine.ActListen:
 		n.listen = a.Listen
 	case engine.ActExit:
-		n.Exit = a.Exit
+		n.Exit, n.dead = a.Exit, true
 	case engine.ActEvent:
 		if n.host.OnEvent != nil {
 			n.host.OnEvent(n.w.now, &a.Event)

@@ -101,6 +101,10 @@ func NewAt(seed uint64, start int64) *World {
 // Now returns true time, in seconds since the start.
 func (w *World) Now() float64 { return w.now }
 
+// Random draws a number that follows from the world's seed, for the seeds of
+// engines.
+func (w *World) Random() uint64 { return w.rng.Uint64() }
+
 // At runs do at the true time t, in seconds since the start.
 func (w *World) At(t float64, do func()) {
 	w.seq++
