@@ -67,7 +67,6 @@ type Engine struct {
 	announced   ntp.Leap   // by the sources
 	toldLeap    ntp.Leap   // to the kernel
 	toldTAI     int
-	outcome     selection.Outcome
 	toldLoss    bool // that sources are of no use was said once since the start
 	listening   bool
 	everSynced  bool
@@ -182,7 +181,7 @@ func (e *Engine) env(m *member, now clock.Now) source.Env {
 		Rand:       e.rng,
 		Serving:    e.listening,
 		NearLeap:   e.leap.Near(e.served(now)),
-		Local:      e.reference(now),
+		Local:      e.published(now),
 	}
 	if m != nil {
 		env.Selected = e.sel.Selected() == &m.sel

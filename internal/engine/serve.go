@@ -38,6 +38,17 @@ func (e *Engine) reference(now clock.Now) source.Reference {
 	return r
 }
 
+// published is the reference as it is served now. Symmetric packets carry it, and
+// a source that repeats it to us is ourselves.
+func (e *Engine) published(now clock.Now) source.Reference {
+	s := &e.snap
+	age := math.Abs(e.served(now).Sub(s.RefTime).Seconds())
+	return source.Reference{
+		Leap: s.Leap, Stratum: s.Stratum, RefID: s.RefID, Time: s.RefTime,
+		RootDelay: s.RootDelay, RootDisp: s.RootDisp + age*s.DispRate,
+	}
+}
+
 // useLocal tells whether the directive local is in force: enabled, no better
 // reference, and its waiting times are over.
 func (e *Engine) useLocal(now clock.Now) bool {

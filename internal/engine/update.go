@@ -89,7 +89,7 @@ func (e *Engine) nameOurselves() {
 func (e *Engine) describe(m *member, at clock.Served) {
 	s, reg := &m.sel, m.assoc.Register()
 	s.Reach, s.ReachSize = m.assoc.Reach()
-	s.Unreached = m.assoc.Unanswered()
+	s.Unreached = max(0, m.assoc.Unanswered()-8) // since the register is empty
 	cfg := m.assoc.Config()
 	need := minFitted
 	if cfg.Limits.MaxSamples > 0 {
@@ -130,16 +130,13 @@ func (e *Engine) tellSelection(r *selection.Result, at clock.Served, out *Action
 		ev := out.event(EvUnselected)
 		ev.Outcome, ev.Agreeing, ev.Total, ev.Unreachable = r.Outcome, r.Agreeing, r.Total, r.Unreachable
 	}
-	if r.Outcome != selection.Wait {
-		e.outcome = r.Outcome
-	}
 	ev := out.event(EvSelection)
 	ev.Time, ev.Rows = at, e.rows()
 }
 
 // worthTelling tells whether a failed selection is news: the clock was followed
-// before, another thing is wrong than was said last, or the sources had their
-// eight polls after the start and it is the first failure.
+// before, or the sources had their eight polls after the start and it is the
+// first failure.
 func (e *Engine) worthTelling(r *selection.Result) bool {
 	if !e.toldLoss {
 		for _, m := range e.members {
@@ -149,7 +146,7 @@ func (e *Engine) worthTelling(r *selection.Result) bool {
 			}
 		}
 	}
-	return r.Changed || r.Outcome == selection.NoMajority && e.outcome != r.Outcome
+	return r.Changed
 }
 
 // rows describes the result of the last run of selection.

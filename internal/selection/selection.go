@@ -11,8 +11,6 @@
 package selection
 
 import (
-	"math"
-
 	"foliot/internal/ntp"
 	"foliot/internal/source"
 	"foliot/internal/stats"
@@ -214,7 +212,7 @@ func (c *Source) noteBad() {
 
 // classify tests each source alone and returns how many are left.
 func (s *Selector) classify(all []*Source, r *Result) (n int) {
-	newest := math.Inf(-1)
+	newest := 0.0
 	for _, c := range all {
 		c.Status = s.test(c)
 		if c.Status == Candidate && c.Reach != 0 {
@@ -222,7 +220,7 @@ func (s *Selector) classify(all []*Source, r *Result) (n int) {
 		}
 	}
 	for _, c := range all {
-		if c.Status == Candidate && c.Reach == 0 && (c.LastAge > newest && !math.IsInf(newest, -1) || c.Unreached > c.MaxUnread) {
+		if c.Status == Candidate && c.Reach == 0 && (c.LastAge > newest || c.Unreached > c.MaxUnread) {
 			c.Status = Stale
 		}
 		if c.Status == Candidate {

@@ -43,7 +43,7 @@ func TestStatuses(t *testing.T) {
 			[]*Source{good(0, 0.01), with(good(0, 0.001), func(s *Source) { s.Reach, s.FirstAge, s.LastAge = 0, 3000, 700 })}, "*S", Update},
 		{"unreachable, not older yet", nil,
 			[]*Source{good(0, 0.01), with(good(0, 0.005), func(s *Source) { s.Reach, s.FirstAge, s.LastAge = 0, 1000, 500 })}, "+*", Update},
-		{"all unreachable", nil, []*Source{with(good(0, 0.01), func(s *Source) { s.Reach, s.LastAge = 0, 1e4 })}, "*", Update},
+		{"all unreachable", nil, []*Source{with(good(0, 0.01), func(s *Source) { s.Reach, s.LastAge = 0, 1e4 })}, "S", NoSelectable},
 		{"unreachable for longer than maxunreach", nil,
 			[]*Source{with(good(0, 0.01), func(s *Source) { s.Reach, s.Unreached, s.MaxUnread = 0, 11, 10 })}, "S", NoSelectable},
 		{"orphans: the least wins", func(c *Config) { c.OrphanStratum, c.OwnRefID = 10, 50 },

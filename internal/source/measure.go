@@ -185,10 +185,10 @@ func (a *Association) testC(ex *exchange) bool {
 // testD: the source does not follow us, directly or as another name of us.
 func (a *Association) testD(ex *exchange, env *Env) bool {
 	p := ex.packet
-	if !env.Serving || p.Stratum <= 1 {
+	if !env.Serving {
 		return true
 	}
-	if ex.local.IsValid() && ntp.RefIDOf(ex.local) == p.RefID {
+	if p.Stratum > 1 && ex.local.IsValid() && ntp.RefIDOf(ex.local) == p.RefID {
 		return false
 	}
 	var mine ntp.Packet

@@ -77,7 +77,7 @@ func allanTime(e stats.Estimate) float64 {
 // for ever more rarely.
 func (c *pollControl) lost(cfg *Config, missed int) {
 	if missed > silent {
-		c.add(cfg, 0.25)
+		c.add(cfg, 0.1)
 	}
 }
 
