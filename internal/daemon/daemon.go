@@ -318,7 +318,7 @@ func (d *daemon) ready(n *process.Notifier) error {
 // openWorld opens clock, guard and poller.
 func (d *daemon) openWorld(c *config.Config) (*world, error) {
 	w := &world{
-		log: d.log, cfg: c, clients: make(map[engine.SourceID]*udpstamp.Socket),
+		log: d.log, cfg: c, clients: make(map[engine.SourceID]*udpstamp.Socket), watched: make(map[engine.SourceID]bool),
 		options: udpstamp.Options{DSCP: c.Client.DSCP, Precision: clock.Dispersion(d.quantum)},
 	}
 	d.applyLogs(c, w)

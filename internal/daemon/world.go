@@ -44,6 +44,7 @@ type world struct {
 	answers  func(engine.Resolved) // queues an answer that is known at once
 
 	clients map[engine.SourceID]*udpstamp.Socket
+	watched map[engine.SourceID]bool // client sockets that the poller knows
 	servers []*udpstamp.Socket
 	acqPort uint16
 	options udpstamp.Options
@@ -88,6 +89,23 @@ func (w *world) Send(e *engine.Engine, s *engine.Send, b []byte) bool {
 		w.log.Debug(err.Error())
 		return false
 	}
+	return s.Source == 0 || w.await(s.Source, sock)
+}
+
+// await lets the loop hear of the client socket. It comes after sending: the
+// kernel queues the transmit stamp between taking it and passing the packet on,
+// and a socket that is watched makes the packet late by what telling takes, so
+// that the way there would seem longer than the way back.
+func (w *world) await(id engine.SourceID, sock *udpstamp.Socket) bool {
+	if w.watched[id] {
+		return true
+	}
+	if err := w.poller.Add(sock.FD(), uint64(id)); err != nil {
+		w.log.Error(err.Error())
+		w.hangup(id)
+		return false
+	}
+	w.watched[id] = true
 	return true
 }
 
@@ -114,11 +132,6 @@ func (w *world) socketFor(s *engine.Send) *udpstamp.Socket {
 		w.log.Debug(err.Error())
 		return nil
 	}
-	if err := w.poller.Add(sock.FD(), uint64(s.Source)); err != nil {
-		w.log.Error(err.Error())
-		sock.Close()
-		return nil
-	}
 	w.clients[s.Source] = sock
 	return sock
 }
@@ -143,9 +156,12 @@ func (w *world) serverFor(to, local netip.Addr) *udpstamp.Socket {
 
 func (w *world) hangup(id engine.SourceID) {
 	if s := w.clients[id]; s != nil {
-		w.poller.Remove(s.FD())
+		if w.watched[id] {
+			w.poller.Remove(s.FD())
+		}
 		s.Close()
 		delete(w.clients, id)
+		delete(w.watched, id)
 	}
 }
 

@@ -114,16 +114,24 @@ func TestFootprint(t *testing.T) {
 	b.must(d.Start("-d"))
 	b.until(30*time.Second, "all ten sources answer", func() bool {
 		status, _ := d.Ctl("status")
-		return strings.Count(status, "10.77.1.1") == 10 && !strings.Contains(status, "M 10.77") && !strings.Contains(status, "W 10.77")
+		for i := range 10 {
+			if reach(status, fmt.Sprintf("10.77.1.%d", 100+i)) <= 0 {
+				return false
+			}
+		}
+		return true
 	})
-	const span = 30 * time.Second
-	start, before := time.Now(), cpu(b, d)
-	time.Sleep(span)
-	used, took := cpu(b, d)-before, time.Since(start)
-	share := used.Seconds() / took.Seconds()
-	t.Logf("%.3f %% of a processor at four polls a second", 100*share)
-	if share >= 0.002 {
-		t.Errorf("%s of processor time in %s is %.3f %%, want below 0.2 %%", used, took, 100*share)
+	// The least of three spans: other work on the machine only ever adds.
+	const span, limit = 10 * time.Second, 0.002
+	least := 1.0
+	for range 3 {
+		start, before := time.Now(), cpu(b, d)
+		time.Sleep(span)
+		least = min(least, (cpu(b, d)-before).Seconds()/time.Since(start).Seconds())
+	}
+	t.Logf("%.3f %% of a processor at four polls a second", 100*least)
+	if least >= limit {
+		t.Errorf("the daemon takes %.3f %% of a processor, want below %.1f %%", 100*least, 100*limit)
 	}
 	text, err := Status(d.PID(), "VmRSS")
 	b.must(err)

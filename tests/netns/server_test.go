@@ -155,32 +155,28 @@ func flood(conn net.Conn, n int) (sent int) {
 	return sent
 }
 
-// dial returns a UDP socket in the namespace.
-func (s *Space) dial(to netip.AddrPort) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result)
-	go func() {
-		// The thread is in another namespace from here on: it is never
-		// unlocked, so that it ends with this goroutine.
-		runtime.LockOSThread()
-		conn, err := s.dialHere(to)
-		done <- result{conn, err}
-	}()
-	r := <-done
-	return r.conn, r.err
-}
-
-func (s *Space) dialHere(to netip.AddrPort) (net.Conn, error) {
-	fd, err := unix.Open("/run/netns/"+s.Name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// dial returns a UDP socket in the namespace. The thread that makes it visits
+// the namespace and comes back: it must not end, because children of ours end
+// with the thread that started them.
+func (s *Space) dial(to netip.AddrPort) (conn net.Conn, err error) {
+	runtime.LockOSThread()
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
-	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+	defer unix.Close(home)
+	there, err := unix.Open("/run/netns/"+s.Name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
 		return nil, err
 	}
-	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	defer unix.Close(there)
+	if err := unix.Setns(there, unix.CLONE_NEWNET); err != nil {
+		return nil, err
+	}
+	conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if back := unix.Setns(home, unix.CLONE_NEWNET); back != nil {
+		return nil, errors.Join(err, back) // the thread stays locked, and is used for nothing else
+	}
+	runtime.UnlockOSThread()
+	return conn, err
 }
