@@ -254,15 +254,16 @@ func (s *Selector) test(c *Source) Status {
 	return Candidate
 }
 
-// interval computes where the source puts the truth. Samples that are old
+// interval computes where the source puts the truth: within its root distance of
+// where the estimate is, which has an error of its own. Samples that are old
 // compared to their span say little about now.
 func (s *Selector) interval(c *Source) {
 	c.Distance = c.RootDelay/2 + c.RootDisp
 	if c.FirstAge < 2*c.LastAge {
 		c.Distance += s.cfg.ClockError * (2*c.LastAge - c.FirstAge)
 	}
-	o := float64(c.Estimate.Offset)
-	c.Lo, c.Hi = o-c.Distance, o+c.Distance
+	o, margin := float64(c.Estimate.Offset), c.Distance+3*c.Estimate.OffsetSD
+	c.Lo, c.Hi = o-margin, o+margin
 }
 
 // admitOrphan lets the orphan server with the smallest reference ID be
