@@ -27,6 +27,8 @@ const (
 	maxSlew = 1e4
 	// settled is a remainder not worth a slew of its own, seconds.
 	settled = 1e-10
+	// endRetry is when the end of a slew is ordered again if the kernel refused.
+	endRetry = clock.Second
 )
 
 // ClockConfig bounds what may be done to the clock.
@@ -52,6 +54,7 @@ type Clock struct {
 	slewing    bool
 	partial    bool // the slew will not be through at slewEnd
 	slewEnd    clock.Mono
+	ending     bool      // the end of the slew was ordered and not confirmed
 	anchor     clock.Now // last reading that was as expected
 	anchored   bool
 	stepping   clock.Offset // a step that was ordered and not answered
@@ -122,7 +125,7 @@ func (c *Clock) rebase(w clock.Wall, doffset clock.Offset) {
 
 // order plans a slew of the outstanding offset from now on.
 func (c *Clock) order(now clock.Now, duration float64) Order {
-	c.slewing, c.partial = false, false
+	c.slewing, c.partial, c.ending = false, false, false
 	// Until the kernel has the rate ordered, if ever (without control it never
 	// has), served time runs in software on top of what it has.
 	c.correction.Rate = (c.base - c.actual) / (1 + c.actual)
@@ -153,14 +156,24 @@ func (c *Clock) EndSlew(now clock.Now) (Order, bool) {
 	if c.partial {
 		return c.order(now, maxSlew), true
 	}
-	c.slewing = false
+	// It is over when the kernel has confirmed the rate; until then again.
+	c.ending, c.slewEnd = true, now.Mono.Add(endRetry)
 	return Order{SetFrequency: true, Frequency: c.base}, true
+}
+
+// Free returns the order that lets the clock run at its base rate, whatever was
+// going on. It is none without control.
+func (c *Clock) Free() Order {
+	return Order{SetFrequency: c.cfg.Controlled, Frequency: c.base}
 }
 
 // Rated hears that the kernel has the rate f since at. The wall clock then
 // gains on served time by the ratio of the two rates.
 func (c *Clock) Rated(at clock.Now, f clock.Frequency) {
 	c.rebase(at.Wall, 0)
+	if c.ending {
+		c.slewing, c.ending = false, false
+	}
 	c.actual = f
 	c.correction.Rate = (1+c.base)/(1+f) - 1
 	c.anchor = at
@@ -194,7 +207,7 @@ const (
 
 // Watch compares the wall clock with the monotonic one and reports a jump that
 // nobody ordered: a step by someone else, or a suspended machine. After a jump
-// the account starts over at now.
+// the account starts over at now, and [Clock.Free] must be ordered.
 func (c *Clock) Watch(now clock.Now) (jump clock.Offset, jumped bool) {
 	elapsed := now.Mono.Sub(c.anchor.Mono).Seconds()
 	expected := c.anchor.Wall.Shift(clock.Offset(elapsed * (1 + float64(c.actual))))
@@ -217,8 +230,10 @@ func (c *Clock) Disturbed(now clock.Now, f clock.Frequency) {
 	c.restart(now)
 }
 
+// restart forgets what was going on. The kernel may still have the rate of a slew:
+// [Clock.Free] must be ordered.
 func (c *Clock) restart(now clock.Now) {
 	c.anchor = now
-	c.slewing, c.stepping = false, 0
+	c.slewing, c.ending, c.partial, c.stepping = false, false, false, 0
 	c.correction = clock.Correction{Since: now.Wall, Rate: (1+c.base)/(1+c.actual) - 1}
 }

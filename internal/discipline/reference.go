@@ -38,11 +38,14 @@ type Update struct {
 
 // Plan is what the discipline wants done about an update.
 type Plan struct {
-	DFreq    clock.Frequency
-	DOffset  clock.Offset
-	Step     bool    // by a step, not a slew
-	Duration float64 // of the slew, seconds
-	Verdict  PlanVerdict
+	DFreq   clock.Frequency
+	DOffset clock.Offset
+	Step    bool // by a step, not a slew
+	// FollowsFrequency tells whether DFreq is what the estimate says, and not 0
+	// because that is too uncertain.
+	FollowsFrequency bool
+	Duration         float64 // of the slew, seconds
+	Verdict          PlanVerdict
 }
 
 // PlanVerdict says whether an update may be followed.
@@ -97,9 +100,9 @@ func (r *Reference) RMSOffset() float64 { return math.Sqrt(r.rms2) }
 // Plan decides what to do about u, given the offset still being slewed out
 // (positive: the wall clock is behind served time).
 func (r *Reference) Plan(u *Update, remaining clock.Offset) Plan {
-	p := Plan{DOffset: u.Estimate.Offset, DFreq: u.Estimate.Freq}
+	p := Plan{DOffset: u.Estimate.Offset, DFreq: u.Estimate.Freq, FollowsFrequency: true}
 	if u.Estimate.FreqSD > float64(r.cfg.MaxUpdateSkew) {
-		p.DFreq = 0
+		p.DFreq, p.FollowsFrequency = 0, false
 	}
 	if v := r.checkChange(float64(p.DOffset)); v != Follow {
 		p.Verdict = v
@@ -153,7 +156,10 @@ func (r *Reference) Followed(u *Update, made clock.Frequency, plan *Plan) {
 	r.Stratum, r.RefID, r.Time = u.Stratum+1, u.RefID, at
 	r.RootDelay, r.RootDisp = u.RootDelay, u.RootDisp+u.Estimate.OffsetSD
 	r.Residual = math.Abs(float64(u.Estimate.Freq - made))
-	r.Skew, r.OffsetSD = u.Estimate.FreqSD, u.Estimate.OffsetSD
+	r.OffsetSD = u.Estimate.OffsetSD
+	if plan.FollowsFrequency {
+		r.Skew = u.Estimate.FreqSD
+	}
 	r.LastOffset = plan.DOffset
 	sq := float64(plan.DOffset * plan.DOffset)
 	if r.updates == 1 {
@@ -166,7 +172,7 @@ func (r *Reference) Followed(u *Update, made clock.Frequency, plan *Plan) {
 // Updates returns how many updates were followed.
 func (r *Reference) Updates() int { return r.updates }
 
-// Lose makes the reference unsynchronised at now. The quality numbers stay, so
+// Lose makes the reference unsynchronised. The quality numbers stay, so
 // that what is still served tells how far it may have drifted.
 func (r *Reference) Lose() {
 	r.Synchronized, r.Leap = false, ntp.LeapUnsync

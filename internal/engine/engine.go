@@ -95,6 +95,7 @@ type member struct {
 	req   source.Request
 	txID  TxID
 	told  selection.Status
+	kiss  bool // a kiss of death came since the last valid answer
 }
 
 // New returns an engine that does nothing until Start.
@@ -259,6 +260,9 @@ func (e *Engine) startOver(now clock.Now, out *Actions) {
 	}
 	e.ref.Lose()
 	e.sel.Reset()
+	// Whatever rate the kernel has now, of a slew that is no more or of somebody
+	// else's making, ours is the best that is known.
+	e.carryOut(e.clk.Free(), out)
 	e.epoch = e.rng.Uint32()
 	if e.smooth != nil {
 		e.smooth.Reset(e.served(now))

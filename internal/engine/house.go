@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"foliot/internal/clock"
-	"foliot/internal/discipline"
 	"foliot/internal/drifts"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
@@ -36,7 +35,7 @@ func (e *Engine) keepHouse(now clock.Now, out *Actions) {
 // fallback sets the clock to the long-term mean of its frequency while nothing
 // better is known (fallbackdrift).
 func (e *Engine) fallback(now clock.Now, out *Actions) {
-	if !e.ref.Synchronized {
+	if e.ref.Updates() == 0 {
 		return
 	}
 	age := e.served(now).Sub(e.ref.Time).Seconds()
@@ -45,7 +44,7 @@ func (e *Engine) fallback(now clock.Now, out *Actions) {
 		return
 	}
 	e.fallen = span
-	e.setFrequency(f, now, out)
+	e.setFrequency(drifts.Compensate(f, e.temp), now, out)
 	ev := out.event(EvFallback)
 	ev.Count, ev.Value = span, float64(f)
 }
@@ -120,10 +119,8 @@ func hopeful(m *member) bool {
 // Stop ends all slewing, remembers the frequency and says goodbye to the
 // kernel: from now on the clock runs free at its best known rate.
 func (e *Engine) Stop(now clock.Now, out *Actions) {
-	if _, ok := e.clk.Slewing(); ok {
-		e.carryOut(discipline.Order{SetFrequency: true, Frequency: e.clk.Frequency()}, out)
-	}
-	if e.ref.Updates() > 0 {
+	e.carryOut(e.clk.Free(), out)
+	if e.ref.Updates() > 0 && !e.cfg.OneShot {
 		out.add(ActDrift).Drift = e.drift()
 	}
 	k := &out.add(ActStatus).Status

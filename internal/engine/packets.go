@@ -23,7 +23,7 @@ type seal struct {
 	timed  bool
 }
 
-// replies to one fact are sealed before the next fact, so one is enough.
+// sendRequest turns the request that the association has built into an action.
 func (e *Engine) sendRequest(m *member, out *Actions) {
 	cfg := m.assoc.Config()
 	s := &out.add(ActSend).Send
@@ -109,6 +109,7 @@ func (e *Engine) Transmitted(now clock.Now, tx *Transmitted, out *Actions) {
 // Receive takes a datagram in.
 func (e *Engine) Receive(now clock.Now, in *Received, out *Actions) {
 	e.watch(now, out)
+	trustStamp(now, &in.Stamp)
 	if in.Source != 0 {
 		if m := e.byID[in.Source]; m != nil && !e.asksBack(in) {
 			e.answered(m, now, in, out)
@@ -123,6 +124,21 @@ func (e *Engine) Receive(now clock.Now, in *Received, out *Actions) {
 		return
 	}
 	e.request(now, in, out)
+}
+
+// A stamp may be this much older than the reading that comes with it, or newer,
+// in seconds. Beyond that the clock was stepped in between.
+const (
+	oldestStamp = 1.0
+	newestStamp = 1e-3
+)
+
+// trustStamp replaces a stamp that the clock of now cannot have made by the
+// reading itself.
+func trustStamp(now clock.Now, s *clock.Stamp) {
+	if age := now.Wall.Sub(s.Time).Seconds(); age > oldestStamp || age < -newestStamp {
+		*s = clock.Stamp{Time: now.Wall, Err: s.Err, Kind: clock.StampDaemon}
+	}
 }
 
 // asksBack tells whether a server of ours asks us, at a client socket that has
@@ -149,12 +165,16 @@ func (e *Engine) answered(m *member, now clock.Now, in *Received, out *Actions) 
 	v := m.assoc.Receive(&arrival, now, &env)
 	switch v {
 	case source.Accepted, source.Synced, source.Unsynced, source.NearLeap:
+		m.kiss = false
 		if !m.assoc.Config().Symmetric {
 			out.add(ActHangup).Source = m.id
 		}
 		e.measured(m, now, out)
 	case source.KissOfDeath:
-		out.event(EvKissOfDeath).Source = m.ref()
+		if !m.kiss {
+			m.kiss = true
+			out.event(EvKissOfDeath).Source = m.ref()
+		}
 	}
 }
 
@@ -201,5 +221,5 @@ func (m *member) ref() SourceRef {
 	return SourceRef{ID: m.id, Name: c.Name, Addr: c.Addr}
 }
 
-// portOf returns the association's address with its port.
+// addrPort joins an address, unmapped, and a port.
 func addrPort(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a.Unmap(), port) }

@@ -94,7 +94,7 @@ func (e *Engine) refresh(now clock.Now, out *Actions) {
 		Epoch: e.epoch, MonoOffset: clock.Offset(e.monoOffset),
 	}
 	if r.Leap != ntp.LeapUnsync && r.RefID != ntp.RefIDLocal {
-		s.RootDisp, s.DispRate = e.ref.RootDisp, e.ref.DispersionRate()
+		s.RootDisp, s.DispRate = e.ref.RootDisp+math.Abs(float64(s.Smooth.Offset)), e.ref.DispersionRate()
 	}
 	out.add(ActPublish).Snapshot = *s
 	e.tellKernel(now, out)

@@ -64,7 +64,7 @@ func (e *Engine) reconfigure(n *entry) {
 		cfg := n.cfg.Template
 		cfg.Name, cfg.Addr = m.assoc.Config().Name, m.assoc.Config().Addr
 		m.assoc.Configure(cfg)
-		m.sel.Options = cfg.Select
+		m.sel.Options, m.sel.MaxUnread = cfg.Select, cfg.MaxUnreach
 	}
 }
 

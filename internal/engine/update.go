@@ -332,7 +332,8 @@ func (e *Engine) oneShot(plan *discipline.Plan, out *Actions) {
 		return
 	}
 	e.finished = true
-	plan.Step, plan.DFreq = e.cfg.Clock.Controlled, 0 // too short to know the frequency
+	// The measurement is too short to know the frequency.
+	plan.Step, plan.DFreq, plan.FollowsFrequency = e.cfg.Clock.Controlled, 0, false
 	out.event(EvInitialOffset).Value = float64(plan.DOffset)
 	out.add(ActExit).Exit = ExitDone
 }

@@ -156,7 +156,7 @@ func (s *Selector) mark(all []*Source) {
 }
 
 // combine averages the selected source with those that agree with it: offsets
-// by the inverse of their variance together with their root distance (a source
+// by the inverse of their standard deviation times their root distance (a source
 // from afar may be off by an asymmetry that no variance shows), frequencies by
 // the inverse of their variance.
 func (s *Selector) combine(all []*Source, r *Result) {

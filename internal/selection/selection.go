@@ -212,15 +212,15 @@ func (c *Source) noteBad() {
 
 // classify tests each source alone and returns how many are left.
 func (s *Selector) classify(all []*Source, r *Result) (n int) {
-	newest := 0.0
+	oldest := 0.0 // sample of a reachable source, seconds ago
 	for _, c := range all {
 		c.Status = s.test(c)
 		if c.Status == Candidate && c.Reach != 0 {
-			newest = max(newest, c.FirstAge)
+			oldest = max(oldest, c.FirstAge)
 		}
 	}
 	for _, c := range all {
-		if c.Status == Candidate && c.Reach == 0 && (c.LastAge > newest || c.Unreached > c.MaxUnread) {
+		if c.Status == Candidate && c.Reach == 0 && (c.LastAge > oldest || c.Unreached > c.MaxUnread) {
 			c.Status = Stale
 		}
 		if c.Status == Candidate {

@@ -115,11 +115,12 @@ func isKissRate(p *ntp.Packet) bool {
 	return p.Leap == ntp.LeapUnsync && p.Stratum == 0 && p.RefID == ntp.KissRate && p.Mode == ntp.ModeServer
 }
 
-// obeyRate slows down once when the server asks for it (RFC 5905 section 7.4).
+// obeyRate slows down once when the server asks for it (RFC 5905 section 7.4). It
+// counts as no answer: a server that says nothing else is not reachable.
 // Only an answer to our own request gets here, so nobody else can slow us; and
 // the polling interval never grows beyond one stretched pause.
 func (a *Association) obeyRate(now clock.Now, env *Env) Verdict {
-	a.awaiting, a.missed = false, 0
+	a.awaiting = false
 	if a.state == BurstOnline || a.state == BurstOffline {
 		a.burst = burst{}
 		a.endBurst()
