@@ -18,6 +18,9 @@ func (p *parser) processDirectives() map[string]directive {
 	}
 }
 
+// notYetLogged are the logs of what the daemon does not have.
+var notYetLogged = map[string]bool{"refclocks": true, "rtc": true}
+
 // log names the files to write. Its words alone are in lower case only, as
 // chronyd wants them.
 func (p *parser) log(s *statement) error {
@@ -37,6 +40,9 @@ func (p *parser) log(s *statement) error {
 			}
 		}
 		*on = true
+		if notYetLogged[word] {
+			p.warn(s.origin, "log "+word, "is not supported yet and is ignored")
+		}
 	}
 	return nil
 }

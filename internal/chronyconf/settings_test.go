@@ -94,9 +94,9 @@ var settings = []struct {
 	{"bindcmddevice e", func(c *config.Config) { c.Command.BindDevice = "e" }},
 	{"opencommands", func(c *config.Config) { c.Command.Open = []string{} }},
 	{"opencommands Tracking ntpdata", func(c *config.Config) { c.Command.Open = []string{"tracking", "ntpdata"} }},
-	{"log measurements rawmeasurements statistics selection\nlog tracking rtc refclocks tempcomp", func(c *config.Config) {
+	{"log measurements rawmeasurements statistics selection\nlog tracking tempcomp", func(c *config.Config) {
 		c.Log.Measurements, c.Log.RawMeasurements, c.Log.Statistics, c.Log.Selection = true, true, true, true
-		c.Log.Tracking, c.Log.RTC, c.Log.Refclocks, c.Log.TempComp = true, true, true, true
+		c.Log.Tracking, c.Log.TempComp = true, true
 	}},
 	{"log", func(*config.Config) {}},
 	{"fallbackdrift 16 19", func(c *config.Config) { c.Clock.FallbackDrift = config.FallbackDrift{Min: 16, Max: 19} }},
@@ -175,8 +175,7 @@ func TestSourceOptions(t *testing.T) {
 			func(s *config.Source) {
 				s.MaxDelay, s.MaxDelayRatio, s.MaxDelayDevRatio, s.MaxDelayQuantile = 0.1, 2, 4, 0.95
 			}},
-		{"server a extfield f323 extfield 10a", config.KindServer, func(s *config.Source) { s.MonoRoot, s.NetCorr = true, true }},
-		{"server a extfield F324", config.KindServer, func(s *config.Source) { s.NetCorr = true }},
+		{"server a extfield f323", config.KindServer, func(s *config.Source) { s.MonoRoot = true }},
 		{"server a ipv4 certset 3 ntsport 4", config.KindServer, func(s *config.Source) {
 			s.Family, s.CertSet, s.NTSPort = config.FamilyIPv4, 3, 4
 		}},

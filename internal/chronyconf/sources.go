@@ -66,6 +66,9 @@ func settle(src *config.Source, s *statement, seen map[string]bool) []Warning {
 		src.IBurst, src.Burst, src.Copy = false, false, false
 		src.Presend = config.NeverPresend
 	}
+	if src.NetCorr {
+		warn("extfield option 10A", "is not supported yet and is ignored")
+	}
 	if src.MaxPoll < src.MinPoll {
 		if seen["maxpoll"] {
 			warn("maxpoll option", "is below minpoll and is raised to "+strconv.Itoa(int(src.MinPoll)))

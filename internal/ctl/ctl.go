@@ -10,6 +10,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -39,11 +40,15 @@ Commands:
     help       print this text
 
 Options:
-    -s SOCKET  talk to the daemon at SOCKET (` + control.DefaultPath + `)
+    -s SOCKET  talk to the daemon at SOCKET (` + control.DefaultPath + `, or $FOLIOT_SOCKET)
     -t TIME    give up after TIME (35s)
 
 Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reached.
 `
+
+// SocketVar names the environment variable that moves the socket, of the daemon
+// too; -s comes before it.
+const SocketVar = "FOLIOT_SOCKET"
 
 // answerTime is longer than the daemon lets a command take.
 const answerTime = 35 * time.Second
@@ -53,7 +58,7 @@ const answerTime = 35 * time.Second
 func Main(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("foliotctl", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	socket := flags.String("s", control.DefaultPath, "")
+	socket := flags.String("s", cmp.Or(os.Getenv(SocketVar), control.DefaultPath), "")
 	timeout := flags.Duration("t", answerTime, "")
 	err := flags.Parse(args)
 	switch {

@@ -82,3 +82,14 @@ func TestCommand(t *testing.T) {
 		})
 	}
 }
+
+func TestSocketVariable(t *testing.T) {
+	t.Setenv(SocketVar, daemon(t))
+	var stdout, stderr bytes.Buffer
+	if code := Main([]string{"status"}, &stdout, &stderr); code != ExitOK || stdout.String() != "this is status\n" {
+		t.Errorf("foliotctl status: exit %d, stdout %q, stderr %q, want the answer of the daemon at %s", code, &stdout, &stderr, SocketVar)
+	}
+	if code := Main([]string{"-s", "/nonexistent", "status"}, &stdout, &stderr); code != ExitUnreachable {
+		t.Errorf("foliotctl -s: exit %d, want %d: the option comes first", code, ExitUnreachable)
+	}
+}

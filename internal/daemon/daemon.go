@@ -12,10 +12,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"foliot/internal/clock"
 	"foliot/internal/config"
-	"foliot/internal/control"
 	"foliot/internal/engine"
 	"foliot/internal/guard"
 	"foliot/internal/logfile"
@@ -45,6 +45,9 @@ type daemon struct {
 	quantum float64
 	control bool // the clock may be set
 	seed    uint64
+
+	inForce          bool // a configuration is in force
+	hasKeys, hasLeap bool // it has keys, and leap seconds
 }
 
 // Main is foliotd. It returns the exit code.
@@ -68,6 +71,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	case o.Print:
 		return print(o, stdout, stderr)
 	}
+	o.Dir, _ = os.Getwd() // without one, paths stay as they are
 	d := &daemon{opts: o}
 	if !o.Foreground && !o.OneShot() {
 		launch, code := process.Detach(stderr)
@@ -88,12 +92,10 @@ func (d *daemon) fail(err error, stderr io.Writer) int {
 	if errors.As(err, &quiet) {
 		return quiet.code
 	}
-	if d.launch != nil {
-		d.launch.Fail(err)
-	}
+	told := d.launch != nil && d.launch.Fail(err) == nil
 	if d.log != nil {
 		d.log.Log(context.Background(), logfile.LevelFatal, "Fatal error : "+err.Error())
-	} else {
+	} else if !told {
 		fmt.Fprintf(stderr, "foliotd: %s\n", err)
 	}
 	return exitFatal
@@ -161,6 +163,12 @@ func (d *daemon) load() (*Loaded, error) {
 	if err := l.Config.Validate(); err != nil {
 		return nil, err
 	}
+	if d.inForce {
+		if err := l.usable(d.hasKeys, d.hasLeap); err != nil {
+			return nil, err
+		}
+	}
+	d.inForce, d.hasKeys, d.hasLeap = true, len(l.Files.Keys) > 0, l.Files.Leap != nil
 	return l, nil
 }
 
@@ -170,21 +178,27 @@ func (d *daemon) engineConfig(l *Loaded) engine.Config {
 	return cfg
 }
 
-// openLog opens the message log: a file, standard error, or what the service
-// manager collects standard error into.
+// openLog opens the message log: a file, the system's log in the background,
+// else standard error or what the service manager collects it into.
 func (d *daemon) openLog() error {
-	out := io.Writer(os.Stderr)
-	if d.opts.LogFile != "" {
-		f, err := logfile.OpenFile(d.opts.LogFile)
+	h := logfile.HandlerConfig{Output: os.Stderr, Level: logfile.Level(d.opts.LogLevel)}
+	switch {
+	case d.opts.LogFile != "":
+		f, err := logfile.OpenFile(under(d.opts.Dir, d.opts.LogFile))
 		if err != nil {
 			return err
 		}
-		d.logFile, out = f, f
+		d.logFile, h.Output = f, f
+	case d.launch != nil:
+		s, err := logfile.NewSyslog(logfile.SyslogPath)
+		if err != nil {
+			return err
+		}
+		h.Output, h.Syslog = s, fmt.Sprintf("foliotd[%d]", os.Getpid())
+	default:
+		h.Journal = logfile.IsJournal(os.Stderr, os.Getenv("JOURNAL_STREAM"))
 	}
-	d.log = slog.New(logfile.NewHandler(logfile.HandlerConfig{
-		Output: out, Level: logfile.Level(d.opts.LogLevel),
-		Journal: d.opts.LogFile == "" && logfile.IsJournal(os.Stderr, os.Getenv("JOURNAL_STREAM")),
-	}))
+	d.log = slog.New(logfile.NewHandler(h))
 	return nil
 }
 
@@ -230,20 +244,22 @@ func (c *claimed) remove(log *slog.Logger) {
 
 // serve opens the world, drops rights and runs the loop.
 func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
+	runtime.LockOSThread() // the thread that gets the real-time priority runs the loop
+	defer runtime.UnlockOSThread()
+	if err := d.giveFiles(l.Config); err != nil {
+		return err
+	}
 	w, err := d.openWorld(l.Config)
 	if err != nil {
 		return err
 	}
-	defer w.closeGuard(d.log)
 	state, err := w.clock.Init()
 	if err != nil {
 		return err
 	}
+	d.distrust(state.Frequency, &cfg)
 	if d.opts.SetClock && d.control {
 		d.setFromFile(l.Config, w)
-	}
-	if err := d.dropRights(l.Config); err != nil {
-		return err
 	}
 	notifier, err := process.NewNotifier()
 	if err != nil {
@@ -258,15 +274,25 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	signals := process.NotifySignals()
 	defer signals.Close()
 	go lp.listenSignals(ctx, signals)
-	stopControl, err := d.openControl(ctx, lp)
-	if err != nil {
-		d.log.Warn("Disabled control socket: " + err.Error())
+	stopControl, early := d.openControl(ctx, lp)
+	if err := d.dropRights(l.Config, early == nil); err != nil {
+		stopControl()
+		return err
+	}
+	if early != nil { // the directory may be the user's
+		if stopControl, err = d.openControl(ctx, lp); err != nil {
+			d.log.Warn("Disabled control socket: " + err.Error())
+		}
 	}
 	defer stopControl()
+	d.checkDrift(l.Config)
 	now := w.Now()
+	d.restore(l.Config, e, w)
 	e.Start(now, state.Frequency, &lp.acts)
 	lp.perform()
-	d.restore(l.Config, e, w)
+	if w.deaf() {
+		return errDeaf
+	}
 	lp.warmth = now.Mono
 	if d.opts.Timeout > 0 {
 		lp.end = now.Mono.Add(clock.Seconds(d.opts.Timeout))
@@ -285,6 +311,10 @@ func (d *daemon) leave(lp *loop, c *config.Config) error {
 	lp.notifier.Stopping()
 	lp.e.Stop(lp.w.Now(), &lp.acts)
 	lp.perform()
+	// Only now the clock has a rate that may stay: on every other way out the
+	// guard is to see to it.
+	lp.w.closeGuard(d.log)
+	d.removeDumps(lp.w.cfg)
 	d.dump(lp.w.cfg, lp.e)
 	synced := lp.e.Tracking(lp.w.Now()).Synchronized
 	switch {
@@ -360,7 +390,20 @@ func (d *daemon) startGuard(c *config.Config) (*guard.Guard, error) {
 		}
 		g.UID, g.GID = uint32(id.UID), uint32(id.GID)
 	}
-	return guard.Start(g)
+	g.Quiet = d.launch != nil
+	started, err := guard.Start(g)
+	if err == nil {
+		go d.watchGuard(started)
+	}
+	return started, err
+}
+
+// watchGuard tells that the guard has ended before the daemon closed it.
+func (d *daemon) watchGuard(g *guard.Guard) {
+	<-g.Exited()
+	if !g.Closed() {
+		d.log.Error("The guard process has ended: until a restart, a crash would leave the clock at the rate of an unfinished slew")
+	}
 }
 
 func (w *world) closeGuard(log *slog.Logger) {
@@ -389,8 +432,9 @@ func (d *daemon) applyLogs(c *config.Config, w *world) {
 	})}
 }
 
-// dropRights gives up what is no longer needed.
-func (d *daemon) dropRights(c *config.Config) error {
+// dropRights gives up what is no longer needed; bound tells that the control
+// socket is there and is to be the user's.
+func (d *daemon) dropRights(c *config.Config, bound bool) error {
 	p := &c.Process
 	if p.LockAll {
 		if err := process.LockMemory(); err != nil {
@@ -398,7 +442,8 @@ func (d *daemon) dropRights(c *config.Config) error {
 		}
 	}
 	if p.SchedPriority > 0 {
-		if err := process.SetRealtime(p.SchedPriority); err != nil {
+		// chronyd takes 100, for which the kernel has no use.
+		if err := process.SetRealtime(min(p.SchedPriority, 99)); err != nil {
 			d.log.Warn("Could not set real-time priority: " + err.Error())
 		}
 	}
@@ -409,7 +454,11 @@ func (d *daemon) dropRights(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	d.giveFiles(c, id)
+	if bound && !d.opts.OneShot() {
+		if err := os.Lchown(d.socketPath(), id.UID, id.GID); err != nil {
+			d.log.Warn(err.Error())
+		}
+	}
 	want := process.Caps(0)
 	if d.control {
 		want |= process.CapSysTime
@@ -439,35 +488,4 @@ func sameServer(a, b *config.Config) bool {
 		}
 	}
 	return true
-}
-
-// openControl opens the socket of foliotctl.
-func (d *daemon) openControl(ctx context.Context, lp *loop) (stop func(), err error) {
-	if d.opts.OneShot() {
-		return func() {}, nil
-	}
-	s, err := control.Listen(d.socketPath(), lp.ask)
-	if err != nil {
-		return func() {}, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.Run(ctx)
-	}()
-	// Waiting lets Run remove the socket before the process ends.
-	return func() {
-		cancel()
-		<-done
-	}, nil
-}
-
-// socketPath is where foliotctl looks; a variable moves it for tests and for
-// several daemons on one machine.
-func (d *daemon) socketPath() string {
-	if p := os.Getenv("FOLIOT_SOCKET"); p != "" {
-		return p
-	}
-	return control.DefaultPath
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"foliot/configs"
@@ -30,6 +31,9 @@ type Loaded struct {
 	Config   *config.Config
 	Files    setup.Files
 	Warnings []string
+
+	keyTrouble  error // why the key file could not be read as a whole
+	leapTrouble error // why there is no leap second table
 }
 
 // Load reads the configuration and the files that it names. Files that only
@@ -45,10 +49,24 @@ func Load(o *Options) (*Loaded, error) {
 		l.warn("%s", w)
 	}
 	o.override(c)
+	o.anchor(c)
+	if err := l.readAccess(lookup); err != nil {
+		return nil, err
+	}
 	if err := l.readFiles(); err != nil {
 		return nil, err
 	}
 	return l, nil
+}
+
+// anchor makes the paths in c absolute.
+func (o *Options) anchor(c *config.Config) {
+	for _, p := range []*string{
+		&c.Clock.DriftFile, &c.Clock.TempComp.File, &c.Clock.TempComp.Points, &c.Leap.List,
+		&c.Log.Dir, &c.Process.DumpDir, &c.Process.KeyFile, &c.Process.PIDFile,
+	} {
+		*p = under(o.Dir, *p)
+	}
 }
 
 func (l *Loaded) warn(format string, args ...any) {
@@ -56,24 +74,31 @@ func (l *Loaded) warn(format string, args ...any) {
 }
 
 func parse(o *Options) (*config.Config, []chronyconf.Warning, error) {
-	switch {
-	case len(o.Directives) > 0:
-		return chronyconf.ParseLines(chronyconf.OS{}, o.Directives)
-	case o.File == BuiltIn:
-		return chronyconf.ParseFile(builtIn{}, BuiltIn)
+	if len(o.Directives) > 0 {
+		return chronyconf.ParseLines(builtIn{o.Dir}, o.Directives)
 	}
-	return chronyconf.ParseFile(chronyconf.OS{}, o.File)
+	return chronyconf.ParseFile(builtIn{o.Dir}, o.File)
 }
 
-// builtIn shows the built-in configuration as a file.
-type builtIn struct{ chronyconf.OS }
+// builtIn is the file system as seen from the directory dir, with the built-in
+// configuration as a file.
+type builtIn struct{ dir string }
 
+// Open implements chronyconf.Files.
 func (b builtIn) Open(name string) (io.ReadCloser, error) {
 	if name == BuiltIn {
 		return io.NopCloser(bytes.NewReader(configs.Default)), nil
 	}
-	return b.OS.Open(name)
+	return chronyconf.OS{}.Open(under(b.dir, name))
 }
+
+// Glob implements chronyconf.Files.
+func (b builtIn) Glob(pattern string) ([]string, error) {
+	return chronyconf.OS{}.Glob(under(b.dir, pattern))
+}
+
+// List implements chronyconf.Files.
+func (b builtIn) List(dir string) ([]string, error) { return chronyconf.OS{}.List(under(b.dir, dir)) }
 
 // override applies what the command line says to c.
 func (o *Options) override(c *config.Config) {
@@ -108,7 +133,6 @@ func (o *Options) override(c *config.Config) {
 // readFiles reads what the configuration names.
 func (l *Loaded) readFiles() error {
 	c := l.Config
-	l.Files.Lookup = lookup
 	if c.Process.KeyFile != "" {
 		l.readKeys(c.Process.KeyFile)
 	}
@@ -116,8 +140,8 @@ func (l *Loaded) readFiles() error {
 	if c.Clock.DriftFile != "" {
 		l.readDrift(c.Clock.DriftFile)
 	}
-	if err := l.readLeap(); err != nil {
-		l.warn("%s", err)
+	if l.leapTrouble = l.readLeap(); l.leapTrouble != nil {
+		l.warn("%s", l.leapTrouble)
 	}
 	return l.readTempComp()
 }
@@ -125,12 +149,14 @@ func (l *Loaded) readFiles() error {
 func (l *Loaded) readKeys(path string) {
 	b, err := os.ReadFile(path)
 	if err != nil {
+		l.keyTrouble = fmt.Errorf("read key file: %w", err)
 		l.warn("Could not read key file: %s", err)
 		return
 	}
 	ring, problems := auth.ParseKeys(b)
 	for _, p := range problems {
-		l.warn("%s in key file %s", p, path)
+		l.keyTrouble = fmt.Errorf("%s in key file %s", p, path)
+		l.warn("%s", l.keyTrouble)
 	}
 	l.Files.Keys = ring
 }
@@ -210,6 +236,46 @@ func (l *Loaded) readTempComp() error {
 		return fmt.Errorf("points of tempcomp in %s: %w", t.Points, err)
 	}
 	l.Files.TempComp = p
+	return nil
+}
+
+// readAccess resolves the hosts in the access rules, each once. One that may ask
+// and is not found is kept out, which a warning says; one that may not ask would
+// be let in, which is an error.
+func (l *Loaded) readAccess(lookup func(string) (netip.Addr, bool)) error {
+	known := make(map[string]netip.Addr)
+	for _, r := range l.Config.Server.Access {
+		if r.Host == "" || known[r.Host].IsValid() {
+			continue
+		}
+		addr, ok := lookup(r.Host)
+		switch {
+		case ok:
+			known[r.Host] = addr
+		case r.Allow:
+			l.warn("Could not resolve %s in allow directive at %s: it is not let in", r.Host, r.Origin)
+		default:
+			return fmt.Errorf("could not resolve %s in deny directive at %s: it would be let in (name its address instead)", r.Host, r.Origin)
+		}
+	}
+	l.Files.Lookup = func(host string) (netip.Addr, bool) {
+		addr, ok := known[host]
+		return addr, ok
+	}
+	return nil
+}
+
+// usable tells whether l may replace a configuration in force: what gave a
+// warning at the start must not take away what works. hadKeys and hadLeap tell
+// whether the one in force has keys and leap seconds.
+func (l *Loaded) usable(hadKeys, hadLeap bool) error {
+	if l.leapTrouble != nil && (hadLeap || l.Config.Leap.List != "") {
+		return l.leapTrouble
+	}
+	keyed := func(s config.Source) bool { return s.Key != 0 }
+	if l.keyTrouble != nil && (hadKeys || slices.ContainsFunc(l.Config.Sources, keyed)) {
+		return l.keyTrouble
+	}
 	return nil
 }
 

@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,8 +22,10 @@ import (
 // Sizes and paces of the loop.
 const (
 	batch      = 16               // datagrams read at once
+	batches    = 4                // read from one socket before others have their turn
 	longest    = 30 * time.Second // between two looks at the clock
 	meddleTime = 16 * clock.Second
+	shortest   = 100 * time.Microsecond // a sleep that is not worth dividing
 )
 
 // news is what other goroutines tell the loop.
@@ -71,8 +71,10 @@ type loop struct {
 	txs      []udpstamp.Tx
 	notifier *process.Notifier
 	meddle   clock.Mono
+	meddled  meddling
 	fed      clock.Mono // when the watchdog was fed last
 	warmth   clock.Mono // when the temperature is to be read next
+	sensor   failing
 	end      clock.Mono // of -t, zero = none
 	stopping bool
 }
@@ -88,6 +90,9 @@ func newLoop(d *daemon, w *world, e *engine.Engine, n *process.Notifier) *loop {
 	w.resolver = resolve.New(func(r resolve.Result) {
 		l.inbox.put(news{resolved: &engine.Resolved{Name: r.Name, Addrs: r.Addrs}})
 	})
+	for _, m := range udpstamp.Probe().Missing() {
+		d.log.Info(m.Error() + ": " + m.Cost)
+	}
 	return l
 }
 
@@ -120,9 +125,7 @@ func (l *loop) run() error {
 		if err != nil {
 			return err
 		}
-		for i := range events {
-			l.readable(events[i].Token)
-		}
+		l.readAll(events)
 		if woken {
 			l.hear()
 		}
@@ -131,20 +134,30 @@ func (l *loop) run() error {
 	return nil
 }
 
-// timeout is how long the loop may sleep. Timers run on a clock that is slewed,
-// deadlines on one that is not: after a short sleep it looks again.
+// timeout is how long the loop may sleep.
 func (l *loop) timeout() time.Duration {
 	now := sysclock.Read().Mono
 	least := longest
 	if w := l.notifier.WatchdogInterval(); w > 0 {
 		least = min(least, w/2)
 	}
-	for _, t := range [...]clock.Mono{l.e.Deadline(), l.end, l.warmth} {
+	for _, t := range [...]clock.Mono{l.e.Deadline(), l.end, l.warmth, l.w.retry} {
 		if !t.IsZero() {
 			least = min(least, max(0, t.Sub(now).Duration()))
 		}
 	}
-	return least
+	return nap(least, l.w.slewing)
+}
+
+// nap shortens a sleep of length d during a slew. Deadlines count on
+// CLOCK_MONOTONIC_RAW, but the kernel sleeps by CLOCK_MONOTONIC, which a slew
+// makes up to 10 % slower: a slew ends on time only if the loop wakes early and
+// sleeps again, down to a rest whose tenth does no harm.
+func nap(d time.Duration, slewing bool) time.Duration {
+	if !slewing || d <= shortest {
+		return d
+	}
+	return d / 10 * 9
 }
 
 // tick does what is due.
@@ -164,6 +177,9 @@ func (l *loop) tick() {
 	if !l.warmth.IsZero() && !now.Mono.Before(l.warmth) {
 		l.readTemperature(now)
 	}
+	if t := l.w.retry; !t.IsZero() && !now.Mono.Before(t) {
+		l.w.listenAgain()
+	}
 	if now.Mono.Sub(l.meddle) >= meddleTime {
 		l.meddle = now.Mono
 		l.lookForMeddlers(now)
@@ -172,40 +188,21 @@ func (l *loop) tick() {
 
 func (l *loop) perform() { l.e.Perform(l.w, &l.acts) }
 
-// lookForMeddlers asks the kernel whether somebody else changed the clock.
-func (l *loop) lookForMeddlers(now clock.Now) {
-	f, err := l.w.clock.Interference()
-	if err != nil || !f.Found() {
-		return
+// readAll reads the sockets that have something, those of sources first: their
+// measurements must not wait behind the requests of others.
+func (l *loop) readAll(events []udpstamp.Event) {
+	for _, server := range [...]bool{false, true} {
+		for i := range events {
+			if token := events[i].Token; (token >= serverToken) == server {
+				l.readable(token)
+			}
+		}
 	}
-	l.e.Disturbed(now, f.Now.Frequency, &l.acts)
-	l.perform()
 }
 
-// readTemperature reads the sensor of tempcomp.
-func (l *loop) readTemperature(now clock.Now) {
-	c := &l.w.cfg.Clock.TempComp
-	l.warmth = clock.Mono{}
-	if c.File == "" {
-		return
-	}
-	l.warmth = now.Mono.Add(clock.Seconds(max(c.Interval, 0.1)))
-	b, err := os.ReadFile(c.File)
-	if err != nil {
-		l.d.log.Warn("Could not read temperature from " + c.File + ": " + err.Error())
-		return
-	}
-	v, err := strconv.ParseFloat(strings.TrimSpace(string(b)), 64)
-	if err != nil {
-		l.d.log.Warn("Could not read temperature from " + c.File + ": " + err.Error())
-		return
-	}
-	l.e.Temperature(now, v, &l.acts)
-	l.perform()
-}
-
-// readable drains the socket behind token: transmit stamps first, since the
-// answer to a request must find its stamp there.
+// readable reads from the socket behind token: transmit stamps first, since the
+// answer to a request must find its stamp there. What exceeds a few batches is
+// left for the next wake, so that a flood of packets cannot hold up the timers.
 func (l *loop) readable(token uint64) {
 	id, sock := engine.SourceID(0), (*udpstamp.Socket)(nil)
 	if token >= serverToken {
@@ -220,7 +217,7 @@ func (l *loop) readable(token uint64) {
 		return
 	}
 	l.readStamps(sock)
-	for {
+	for range batches {
 		n, err := sock.Recv(l.msgs)
 		for i := range n {
 			l.receive(id, &l.msgs[i])
@@ -232,14 +229,19 @@ func (l *loop) readable(token uint64) {
 }
 
 func (l *loop) readStamps(sock *udpstamp.Socket) {
-	n, _ := sock.RecvTx(l.txs)
-	for i := range n {
-		tx := engine.Transmitted{ID: engine.TxID(l.txs[i].ID), Stamp: l.txs[i].Stamp}
-		if tx.Stamp.Kind != clock.StampNone {
-			l.e.Transmitted(l.w.Now(), &tx, &l.acts)
+	for range batches {
+		n, err := sock.RecvTx(l.txs)
+		for i := range n {
+			tx := engine.Transmitted{ID: engine.TxID(l.txs[i].ID), Stamp: l.txs[i].Stamp}
+			if tx.Stamp.Kind != clock.StampNone {
+				l.e.Transmitted(l.w.Now(), &tx, &l.acts)
+			}
+		}
+		l.perform()
+		if n < len(l.txs) || err != nil {
+			return
 		}
 	}
-	l.perform()
 }
 
 func (l *loop) receive(id engine.SourceID, m *udpstamp.Message) {
@@ -312,10 +314,17 @@ func (l *loop) reload() error {
 	l.d.applyLogs(fresh.Config, l.w)
 	old := l.w.cfg
 	l.w.cfg = fresh.Config
+	for _, name := range needRestart(old, fresh.Config) {
+		l.d.log.Warn("Change of " + name + " takes effect at the next start only")
+	}
+	l.w.options.DSCP = fresh.Config.Client.DSCP
+	if f := fresh.Config.Clock.DriftFile; f != old.Clock.DriftFile {
+		l.w.setDriftFile(f)
+	}
 	l.warmth = l.w.Now().Mono
 	l.e.Configure(l.w.Now(), cfg, &l.acts)
 	l.perform()
-	if !sameServer(old, fresh.Config) {
+	if !sameServer(old, fresh.Config) || old.Client.DSCP != fresh.Config.Client.DSCP {
 		l.w.listen(l.e.Listening())
 	}
 	l.d.log.Info("Configuration reloaded")

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,7 @@ type Options struct {
 	Version    bool          // -v
 	Help       bool          // -h
 	Check      bool          // --check
+	Dir        string        // where the daemon was started, "" = unknown
 }
 
 // Usage is the text of -h.
@@ -192,6 +194,15 @@ func (o *Options) setValue(c byte, v string) error {
 	}
 	*r.to = n
 	return nil
+}
+
+// under makes a path absolute as it was meant in the directory dir, where the
+// daemon was started: in the background it works in the root directory.
+func under(dir, path string) string {
+	if path == "" || dir == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 // OneShot tells whether the daemon is to exit after one measurement.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"foliot/internal/clock"
@@ -57,16 +58,29 @@ func historyOf(name string, a *source.Association) *logfile.Dump {
 	return h
 }
 
-// restore loads saved histories (-r) and removes the files.
+// restore sees to it that the saved history of each source is loaded when the
+// source is added, which is when its name has resolved (-r). Without -r old
+// histories are of no use any more.
 func (d *daemon) restore(c *config.Config, e *engine.Engine, w *world) {
 	dir := c.Process.DumpDir
-	if dir == "" {
-		return
-	}
-	if d.opts.Reload {
-		for ref, a := range e.Associations() {
-			d.restoreOne(dir, ref, a, e, w)
+	switch {
+	case dir == "":
+	case !d.opts.Reload:
+		d.removeDumps(c)
+	default:
+		w.added = func(ref engine.SourceRef) {
+			if a := e.Association(ref.ID); a != nil {
+				d.restoreOne(dir, ref, a, e, w)
+			}
 		}
+	}
+}
+
+// removeDumps deletes the saved histories.
+func (d *daemon) removeDumps(c *config.Config) {
+	dir := c.Process.DumpDir
+	if dir == "" || d.opts.OneShot() {
+		return
 	}
 	if err := logfile.RemoveDumps(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		d.log.Warn(err.Error())
@@ -128,8 +142,19 @@ func (d *daemon) setFromFile(c *config.Config, w *world) {
 
 // giveFiles makes the directories that the daemon writes to after the rights
 // are dropped, and gives them to the user that it becomes.
-func (d *daemon) giveFiles(c *config.Config, id process.Identity) {
-	dirs := []string{c.Log.Dir, c.Process.DumpDir, filepath.Dir(d.socketPath())}
+func (d *daemon) giveFiles(c *config.Config) error {
+	id := process.Identity{UID: os.Geteuid(), GID: os.Getegid()}
+	var dirs []string
+	if c.Process.User != "" {
+		var err error
+		if id, err = process.LookupUser(c.Process.User); err != nil {
+			return err
+		}
+		dirs = append(dirs, c.Log.Dir, c.Process.DumpDir)
+		if !d.opts.OneShot() {
+			dirs = append(dirs, filepath.Dir(d.socketPath()))
+		}
+	}
 	if c.Clock.DriftFile != "" {
 		dirs = append(dirs, filepath.Dir(c.Clock.DriftFile))
 	}
@@ -148,6 +173,34 @@ func (d *daemon) giveFiles(c *config.Config, id process.Identity) {
 			d.log.Warn(err.Error())
 		}
 	}
+	return nil
+}
+
+// checkDrift warns, once the rights are dropped, of a drift file that could not
+// be written. It is written under another name and renamed.
+func (d *daemon) checkDrift(c *config.Config) {
+	const writable = 2 // W_OK
+	if c.Clock.DriftFile == "" {
+		return
+	}
+	if err := syscall.Access(filepath.Dir(c.Clock.DriftFile), writable); err != nil {
+		d.log.Warn("Could not write to the directory of drift file " + c.Clock.DriftFile + ": " + err.Error())
+	}
+}
+
+// leftOver is the rate beyond which the kernel's is no clock's drift but a slew
+// that somebody did not end: it takes the kernel's tick, not only its fine
+// correction (struct timex).
+const leftOver = 500e-6
+
+// distrust begins with the nominal rate if there is no drift file to tell the
+// clock's own and the kernel's, found, cannot be it.
+func (d *daemon) distrust(found clock.Frequency, cfg *engine.Config) {
+	if !d.control || cfg.Drift != nil || found >= -leftOver && found <= leftOver {
+		return
+	}
+	cfg.Drift = &engine.Drift{Frequency: 0, Skew: clock.FromPPM(100)}
+	d.log.Warn(fmt.Sprintf("Frequency %.3f ppm of the kernel is a left-over slew, starting at 0 ppm", -found.PPM()))
 }
 
 // check is --check.
@@ -160,7 +213,17 @@ func check(o *Options, stdout, stderr io.Writer) int {
 	for _, w := range l.Warnings {
 		fmt.Fprintf(stderr, "foliotd: warning: %s\n", w)
 	}
-	fmt.Fprintf(stdout, "%s: %d sources, no errors\n", o.File, len(l.Config.Sources))
+	if user := l.Config.Process.User; user != "" {
+		if _, err := process.LookupUser(user); err != nil {
+			fmt.Fprintf(stderr, "foliotd: %s\n", err)
+			return exitFatal
+		}
+	}
+	name := o.File
+	if len(o.Directives) > 0 {
+		name = "directives on the command line"
+	}
+	fmt.Fprintf(stdout, "%s: %d sources, no errors\n", name, len(l.Config.Sources))
 	return exitOK
 }
 

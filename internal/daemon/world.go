@@ -3,7 +3,9 @@
 package daemon
 
 import (
+	"context"
 	"log/slog"
+	"math"
 	"net/netip"
 
 	"foliot/internal/clock"
@@ -40,16 +42,22 @@ type world struct {
 	stamping *udpstamp.Socket // keeps the kernel's receive stamps on
 	poller   *udpstamp.Poller
 	resolver *resolve.Resolver
-	notifier *process.Notifier     // nil is valid
-	answers  func(engine.Resolved) // queues an answer that is known at once
+	notifier *process.Notifier      // nil is valid
+	added    func(engine.SourceRef) // hears of new sources, may be nil
+	answers  func(engine.Resolved)  // queues an answer that is known at once
 
 	clients map[engine.SourceID]*udpstamp.Socket
 	watched map[engine.SourceID]bool // client sockets that the poller knows
+	refused map[engine.SourceID]bool // sources whose client socket could not be opened
 	servers []*udpstamp.Socket
+	closed  []netip.Addr // where no server socket could be opened
+	retry   clock.Mono   // when those are tried again, zero = never
 	acqPort uint16
 	options udpstamp.Options
 
 	exit       engine.ExitReason
+	slewing    bool // the clock runs so far off its base that sleeps get longer
+	clockFail  failing
 	statusFail bool
 }
 
@@ -57,6 +65,10 @@ var _ engine.World = (*world)(nil)
 
 // Now implements engine.World.
 func (w *world) Now() clock.Now { return sysclock.Read() }
+
+// slewRate is the rate from which a slew must end on time. A slower one that is
+// noticed late by the same ratio goes too far by less than a microsecond.
+const slewRate = 100e-6
 
 // SetClock implements engine.World.
 func (w *world) SetClock(a *engine.Action) engine.ClockDone {
@@ -71,7 +83,16 @@ func (w *world) SetClock(a *engine.Action) engine.ClockDone {
 		done, err = w.clock.SetFrequency(a.Frequency)
 	}
 	if err != nil {
-		w.log.Debug(err.Error())
+		level := slog.LevelDebug
+		if w.clockFail.began() {
+			level = slog.LevelWarn
+		}
+		w.log.Log(context.Background(), level, err.Error())
+		return engine.ClockDone(done)
+	}
+	w.clockFail.ended()
+	if a.Kind == engine.ActFrequency {
+		w.slewing = math.Abs(float64(a.Frequency-a.Base)) > slewRate
 	}
 	return engine.ClockDone(done)
 }
@@ -129,11 +150,24 @@ func (w *world) socketFor(s *engine.Send) *udpstamp.Socket {
 	o.Device = w.cfg.Client.BindDevice
 	sock, err := udpstamp.OpenClient(s.To, o)
 	if err != nil {
-		w.log.Debug(err.Error())
+		w.refuse(s.Source, err)
 		return nil
 	}
+	delete(w.refused, s.Source)
 	w.clients[s.Source] = sock
 	return sock
+}
+
+// refuse tells that a source's socket could not be opened, once until it could.
+func (w *world) refuse(id engine.SourceID, err error) {
+	if w.refused[id] {
+		return
+	}
+	if w.refused == nil {
+		w.refused = make(map[engine.SourceID]bool)
+	}
+	w.refused[id] = true
+	w.log.Warn(err.Error())
 }
 
 // serverFor returns the server socket that can reach to, best one bound to local.
@@ -170,6 +204,7 @@ func (w *world) Do(a *engine.Action) {
 	switch a.Kind {
 	case engine.ActHangup:
 		w.hangup(a.Source)
+		delete(w.refused, a.Source)
 	case engine.ActResolve:
 		w.resolve(a)
 	case engine.ActStatus:
@@ -180,8 +215,15 @@ func (w *world) Do(a *engine.Action) {
 		w.saveDrift(a.Drift)
 	case engine.ActEvent:
 		w.narrator.Event(&a.Event)
-		if a.Event.Kind == engine.EvSelected {
+		switch a.Event.Kind {
+		case engine.EvSelected:
 			w.notifier.Status("synchronised to " + a.Event.Source.Name)
+		case engine.EvUnselected:
+			w.notifier.Status("not synchronised")
+		case engine.EvAdded:
+			if w.added != nil {
+				w.added(a.Event.Source)
+			}
 		}
 	case engine.ActListen:
 		w.listen(a.Listen)
@@ -209,50 +251,18 @@ func (w *world) setStatus(s *engine.KernelStatus) {
 	}
 }
 
+func (w *world) setDriftFile(path string) {
+	w.drift = nil
+	if path != "" {
+		w.drift = logfile.NewDriftFile(path, w.log)
+	}
+}
+
 func (w *world) saveDrift(d engine.Drift) {
 	if w.drift != nil {
 		// The file tells of its troubles itself, once.
 		w.drift.Write(logfile.Drift{Frequency: d.Frequency, Skew: d.Skew})
 	}
-}
-
-// listen opens or closes the server port.
-func (w *world) listen(want bool) {
-	for _, s := range w.servers {
-		w.poller.Remove(s.FD())
-		s.Close()
-	}
-	w.servers = nil
-	if !want || w.cfg.Server.Port == 0 {
-		return
-	}
-	addrs := w.cfg.Server.BindAddresses
-	if len(addrs) == 0 {
-		addrs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
-	}
-	for _, a := range addrs {
-		w.open(a)
-	}
-}
-
-// serverToken marks events of server sockets; the rest is their index.
-const serverToken = 1 << 32
-
-func (w *world) open(a netip.Addr) {
-	o := w.options
-	o.Local, o.Port, o.Device, o.FreeBind = a, w.cfg.Server.Port, w.cfg.Server.BindDevice, true
-	o.RecvBuffer = 1 << 20
-	s, err := udpstamp.OpenServer(o)
-	if err != nil {
-		w.log.Error("Could not open NTP server socket: " + err.Error())
-		return
-	}
-	if err := w.poller.Add(s.FD(), serverToken+uint64(len(w.servers))); err != nil {
-		w.log.Error(err.Error())
-		s.Close()
-		return
-	}
-	w.servers = append(w.servers, s)
 }
 
 func (w *world) close() {

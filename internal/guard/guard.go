@@ -44,6 +44,9 @@ type Config struct {
 	// UID and GID are whom it runs as, 0 for the daemon's own. The daemon needs
 	// the right to change to them.
 	UID, GID uint32
+	// Quiet gives it no standard error: a daemon in the background has none
+	// either, and must not hold the one of the command line open.
+	Quiet bool
 
 	env  []string // added to the guard's environment
 	keep uintptr  // capability to keep, 0 for CAP_SYS_TIME
@@ -116,6 +119,9 @@ func (g *Guard) PID() int { return g.proc.Pid }
 // Exited returns a channel that is closed when the guard has ended. Before
 // Close that is a fault: the clock is unguarded.
 func (g *Guard) Exited() <-chan struct{} { return g.exited }
+
+// Closed tells whether Close was called.
+func (g *Guard) Closed() bool { return g.page.bye.Load() != 0 }
 
 // Close tells the guard that the daemon ends in order, with the clock at a rate
 // that may stay, and waits until the guard has ended.
@@ -225,10 +231,14 @@ func startProcess(cfg Config, memory, conn *os.File, permitted bool) (*os.Proces
 	if permitted && (cfg.UID != 0 || os.Geteuid() != 0) {
 		sys.AmbientCaps = []uintptr{cfg.keep}
 	}
+	stderr := os.Stderr
+	if cfg.Quiet {
+		stderr = null
+	}
 	attr := &os.ProcAttr{
 		Dir:   "/",
 		Env:   append([]string{"GOMAXPROCS=1", "GOGC=off"}, cfg.env...),
-		Files: []*os.File{null, null, os.Stderr, memoryFD: memory, connFD: conn},
+		Files: []*os.File{null, null, stderr, memoryFD: memory, connFD: conn},
 		Sys:   sys,
 	}
 	// The file may have been replaced by an upgrade; this is always the same one.

@@ -47,6 +47,10 @@ type HandlerConfig struct {
 	// Journal replaces the time by a <N> priority, sd-daemon(3): the journal
 	// has its own clock and understands these.
 	Journal bool
+	// Syslog, if set, replaces the time by a <N> priority with the facility
+	// "daemon" and this tag (RFC 3164 section 4.1; the log daemon adds time and
+	// host): a program name and, in brackets, a process number.
+	Syslog string
 }
 
 // NewHandler returns a handler for lines of the form
@@ -80,6 +84,12 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		at = h.config.Now()
 	}
 	switch {
+	case h.config.Syslog != "":
+		b = append(b, '<')
+		b = strconv.AppendInt(b, facilityDaemon+int64(priority(r.Level)-'0'), 10)
+		b = append(b, '>')
+		b = append(b, h.config.Syslog...)
+		b = append(b, ": "...)
 	case h.config.Journal:
 		b = append(b, '<', priority(r.Level), '>')
 	case !at.IsZero():
@@ -117,6 +127,9 @@ func (h *handler) WithGroup(name string) slog.Handler {
 	d.prefix = h.prefix + name + "."
 	return &d
 }
+
+// facilityDaemon is LOG_DAEMON of syslog(3), ready to be added to a priority.
+const facilityDaemon = 3 << 3
 
 // priority is the digit of syslog(3) for a level.
 func priority(l slog.Level) byte {

@@ -168,8 +168,24 @@ func parsePID(s string) int {
 	return int(pid)
 }
 
-// alive tells whether a process exists, whoever owns it.
+// alive tells whether a process runs the program that this one runs, whoever
+// owns it: the number may have come to another program since. The programs are
+// compared by the names of their files, which an upgrade keeps. What may not be
+// looked at counts as running.
 func alive(pid int) bool {
-	err := unix.Kill(pid, 0)
-	return err == nil || err == unix.EPERM
+	if err := unix.Kill(pid, 0); err != nil && err != unix.EPERM {
+		return false
+	}
+	own, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return true // there is no /proc
+	}
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	if errors.Is(err, os.ErrNotExist) {
+		return false // a zombie, or a thread of the kernel
+	}
+	return err != nil || program(exe) == program(own)
 }
+
+// program returns the name of a file from /proc/PID/exe.
+func program(exe string) string { return filepath.Base(strings.TrimSuffix(exe, " (deleted)")) }

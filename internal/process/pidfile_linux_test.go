@@ -4,7 +4,9 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -97,17 +99,57 @@ func TestPidfilePlantedLink(t *testing.T) {
 
 func TestPidfileLiveInstance(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pid")
-	content := strconv.Itoa(os.Getppid()) + "\n"
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+	cmd := child("pidfile", "PIDFILE="+path)
+	in, err := cmd.StdinPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := CreatePidfile(path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Wait() })
+	out.Read(make([]byte, 64)) // it has the file
+	content := strconv.Itoa(cmd.Process.Pid) + "\n"
+	_, err = CreatePidfile(path)
 	var running *RunningError
-	if !errors.As(err, &running) || running.PID != os.Getppid() {
-		t.Fatalf("CreatePidfile = %v, want RunningError{PID: %d}", err, os.Getppid())
+	if !errors.As(err, &running) || running.PID != cmd.Process.Pid {
+		t.Fatalf("CreatePidfile = %v, want RunningError{PID: %d}", err, cmd.Process.Pid)
 	}
 	if b, _ := os.ReadFile(path); string(b) != content {
 		t.Errorf("content %q, want %q: it is not ours", b, content)
+	}
+	in.Close()
+}
+
+func TestPidfileOtherProcesses(t *testing.T) {
+	zombie := child("pidfile", "PIDFILE=/nonexistent/pid")
+	if err := zombie.Start(); err != nil { // ends at once: it has no input
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { zombie.Wait() })
+	eventually(t, "the process is a zombie", func() bool {
+		state, err := statusField(fmt.Sprintf("/proc/%d/status", zombie.Process.Pid), "State")
+		return err == nil && strings.HasPrefix(state, "Z")
+	})
+	sleep := exec.Command("sleep", "60")
+	if err := sleep.Start(); err != nil {
+		t.Skip(err)
+	}
+	t.Cleanup(func() { sleep.Process.Kill(); sleep.Wait() })
+	for _, tc := range []struct {
+		name string
+		pid  int
+	}{{"zombie", zombie.Process.Pid}, {"another program", sleep.Process.Pid}} {
+		if alive(tc.pid) {
+			t.Errorf("%s: process %d counts as a running instance", tc.name, tc.pid)
+		}
+	}
+	if !alive(os.Getpid()) {
+		t.Error("this program does not count as running")
 	}
 }
 

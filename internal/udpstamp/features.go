@@ -38,10 +38,22 @@ func (f Features) Missing() []*UnsupportedError {
 		has bool
 		err UnsupportedError
 	}{
-		{f.Stamps, UnsupportedError{"kernel timestamping of packets (SO_TIMESTAMPING_NEW)", "5.1"}},
-		{f.OwnIDs, UnsupportedError{"naming transmit timestamps (SCM_TS_OPT_ID)", "6.13"}},
-		{f.RxFilter, UnsupportedError{"filtering receive timestamps (SOF_TIMESTAMPING_OPT_RX_FILTER)", "6.12"}},
-		{f.Nanowait, UnsupportedError{"waiting with nanosecond timeouts (epoll_pwait2)", "5.11"}},
+		{f.Stamps, UnsupportedError{
+			"kernel timestamping of packets (SO_TIMESTAMPING_NEW)", "5.1",
+			"packets are stamped by the daemon, tens of microseconds worse",
+		}},
+		{f.OwnIDs, UnsupportedError{
+			"naming transmit timestamps (SCM_TS_OPT_ID)", "6.13",
+			"they are matched by counting packets, and one that the system drops unseen can cost some",
+		}},
+		{f.RxFilter, UnsupportedError{
+			"filtering receive timestamps (SOF_TIMESTAMPING_OPT_RX_FILTER)", "6.12",
+			"stamps that other programs turned on arrive too and cost a little time",
+		}},
+		{f.Nanowait, UnsupportedError{
+			"waiting with nanosecond timeouts (epoll_pwait2)", "5.11",
+			"timers are up to a millisecond late",
+		}},
 	} {
 		if !m.has {
 			list = append(list, &m.err)

@@ -23,7 +23,8 @@ type Options struct {
 	// Local is the address to bind to. A client may leave it invalid, for the
 	// route's. A server gives an unspecified address to serve the whole family.
 	Local netip.Addr
-	// Port is the local port. For a client 0 means a random one.
+	// Port is the local port. For a client 0 means a random one; a fixed one it
+	// shares with other sockets of ours.
 	Port uint16
 	// Device is the name of the interface to bind to, "" for any.
 	Device string
@@ -167,6 +168,31 @@ func (s *Socket) connect(remote netip.AddrPort, o Options) error {
 		return os.NewSyscallError("connect", err)
 	}
 	s.remote = remote
+	if o.Port != 0 {
+		s.drain()
+	}
+	return nil
+}
+
+// drain drops what arrived between bind and connect: on a port that is shared it
+// may come from anyone.
+func (s *Socket) drain() {
+	var b [1]byte
+	for {
+		if _, _, err := unix.Recvfrom(s.fd, b[:], unix.MSG_DONTWAIT); err != nil {
+			return
+		}
+	}
+}
+
+// share lets others of our sockets have the same port. The kernel gives a
+// datagram to the connected socket that it fits, else to the server's.
+func (s *Socket) share() error {
+	for _, opt := range [...]int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, opt, 1); err != nil {
+			return os.NewSyscallError("setsockopt SO_REUSE", err)
+		}
+	}
 	return nil
 }
 
@@ -175,6 +201,9 @@ func (s *Socket) connect(remote netip.AddrPort, o Options) error {
 // itself would take, chosen by a generator that is known to be a good one.
 func (s *Socket) bindClient(local netip.Addr, port uint16) error {
 	if port != 0 {
+		if err := s.share(); err != nil {
+			return err
+		}
 		return s.bind(netip.AddrPortFrom(local, port))
 	}
 	for range portTries {
@@ -188,10 +217,8 @@ func (s *Socket) bindClient(local netip.Addr, port uint16) error {
 
 func (s *Socket) listen(o Options) error {
 	if o.Port != 0 {
-		for _, opt := range [...]int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} {
-			if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, opt, 1); err != nil {
-				return os.NewSyscallError("setsockopt SO_REUSE", err)
-			}
+		if err := s.share(); err != nil {
+			return err
 		}
 	}
 	if o.FreeBind {

@@ -128,3 +128,80 @@ func FuzzEphemeral(f *testing.F) {
 		}
 	})
 }
+
+// TestClientsShareAPort has two clients and a server on one port: each must get
+// what is meant for it and nothing else, whichever was opened first.
+func TestClientsShareAPort(t *testing.T) {
+	for _, serverFirst := range []bool{true, false} {
+		port := freePort(t)
+		var server *Socket
+		openShared := func() {
+			s, err := OpenServer(Options{Local: netip.IPv4Unspecified(), Port: port})
+			if err != nil {
+				t.Fatalf("server first %v: %v", serverFirst, err)
+			}
+			server = s
+		}
+		if serverFirst {
+			openShared()
+		}
+		var remotes, clients [2]*Socket
+		for i := range clients {
+			remotes[i] = mustServer(t)
+			at, err := remotes[i].LocalAddr()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if clients[i], err = OpenClient(at, Options{Port: port}); err != nil {
+				t.Fatalf("server first %v: client %d: %v", serverFirst, i, err)
+			}
+			defer clients[i].Close()
+		}
+		if !serverFirst {
+			openShared()
+		}
+		defer server.Close()
+		stranger := mustServer(t)
+		to := netip.AddrPortFrom(loopback4, port)
+		for _, c := range []struct {
+			name     string
+			from, at *Socket
+		}{{"stranger", stranger, server}, {"first remote", remotes[0], clients[0]}, {"second remote", remotes[1], clients[1]}} {
+			if err := c.from.Send(&Datagram{To: to, Data: []byte(c.name)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, s := range map[string]*Socket{"stranger": server, "first remote": clients[0], "second remote": clients[1]} {
+			msgs := NewMessages(4, 64)
+			n, err := s.Recv(msgs)
+			if err != nil || n != 1 || string(msgs[0].Data) != name {
+				t.Errorf("server first %v: socket for %q received %d datagrams, first %q, %v", serverFirst, name, n, msgs[0].Data, err)
+			}
+		}
+	}
+}
+
+func mustServer(t *testing.T) *Socket {
+	t.Helper()
+	s, err := OpenServer(Options{Local: loopback4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestMissing(t *testing.T) {
+	if got := (Features{Stamps: true, OwnIDs: true, RxFilter: true, Nanowait: true}).Missing(); len(got) != 0 {
+		t.Errorf("Missing of a kernel with everything = %v, want none", got)
+	}
+	list := Features{}.Missing()
+	if len(list) != 4 {
+		t.Errorf("Missing of a kernel with nothing = %v, want 4", list)
+	}
+	for _, m := range list {
+		if m.Cost == "" || m.MinKernel == "" {
+			t.Errorf("Missing: %+v lacks its cost or kernel", *m)
+		}
+	}
+}

@@ -76,6 +76,7 @@ type Tx struct {
 type UnsupportedError struct {
 	Feature   string // what is missing
 	MinKernel string // the first kernel that has it, "" when it is up to a driver
+	Cost      string // what is worse without it, "" if that is not told
 }
 
 func (e *UnsupportedError) Error() string {

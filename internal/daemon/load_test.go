@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"foliot/internal/clock"
+	"foliot/internal/config"
+	"foliot/internal/engine"
+)
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRelativePaths loads a configuration from another directory than the one
+// that the daemon was started in, as a reload in the background does.
+func TestRelativePaths(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "c", "include more\nkeyfile k\ndriftfile d\nlogdir l\ndumpdir u\npidfile p\ntempcomp s 30 0 1 2 3\n")
+	write(t, dir, "more", "server 192.0.2.1 key 1\n")
+	write(t, dir, "k", "1 SHA1 HEX:0102030405060708090a0b0c0d0e0f1011121314\n")
+	write(t, dir, "d", "1.5 0.1\n")
+	l, err := Load(&Options{File: "c", Dir: dir})
+	if err != nil || len(l.Warnings) != 0 {
+		t.Fatalf("Load: %v, warnings %q, want neither", err, l.Warnings)
+	}
+	c := l.Config
+	for got, name := range map[string]string{
+		c.Clock.DriftFile: "d", c.Log.Dir: "l", c.Process.DumpDir: "u", c.Process.PIDFile: "p", c.Clock.TempComp.File: "s",
+	} {
+		if want := filepath.Join(dir, name); got != want {
+			t.Errorf("path of %s = %q, want %q", name, got, want)
+		}
+	}
+	if len(c.Sources) != 1 || len(l.Files.Keys) != 1 || l.Files.Drift == nil {
+		t.Errorf("%d sources, %d keys, drift %v, want 1, 1 and one", len(c.Sources), len(l.Files.Keys), l.Files.Drift)
+	}
+}
+
+// TestReloadTrouble takes away or spoils what worked at the start.
+func TestReloadTrouble(t *testing.T) {
+	const key = "1 SHA1 HEX:0102030405060708090a0b0c0d0e0f1011121314\n"
+	for _, tc := range []struct{ name, conf, keys, then, want string }{
+		{"unchanged", "keyfile k\nserver 192.0.2.1 key 1\n", key, key, ""},
+		{"keys spoiled", "keyfile k\nserver 192.0.2.1 key 1\n", key, "1 SHA1\n", "in key file"},
+		{"keys gone", "keyfile k\n", key, "", "read key file"},
+		{"never there, not used", "keyfile k\n", "", "", ""},
+		{"never there, used", "keyfile k\nserver 192.0.2.1 key 1\n", "", "", "read key file"},
+		{"no leap list", "leapseclist x\n", "", "", "read leap second list"},
+		{"time zone never there", "leapsectz no/zone\n", "", "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "c", tc.conf)
+			if tc.keys != "" {
+				write(t, dir, "k", tc.keys)
+			}
+			d := &daemon{opts: &Options{File: "c", Dir: dir}}
+			if _, err := d.load(); err != nil {
+				t.Fatalf("at the start: %v, want a warning at most", err)
+			}
+			os.Remove(filepath.Join(dir, "k"))
+			if tc.then != "" {
+				write(t, dir, "k", tc.then)
+			}
+			_, err := d.load()
+			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("reload: %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestReadAccess(t *testing.T) {
+	at := config.Origin{File: "/f", Line: 3}
+	found := netip.MustParseAddr("192.0.2.9")
+	lookup := func(host string) (netip.Addr, bool) { return found, host == "known" }
+	for _, tc := range []struct {
+		name       string
+		rule       config.AccessRule
+		warn, fail string
+	}{
+		{"known", config.AccessRule{Origin: at, Allow: true, Host: "known"}, "", ""},
+		{"allowed", config.AccessRule{Origin: at, Allow: true, Host: "gone"}, "gone in allow directive at line 3 in file /f", ""},
+		{"denied", config.AccessRule{Origin: at, Host: "gone"}, "", "gone in deny directive at line 3 in file /f"},
+	} {
+		c := config.Default()
+		c.Server.Access = []config.AccessRule{tc.rule}
+		l := &Loaded{Config: c}
+		err := l.readAccess(lookup)
+		warned := strings.Join(l.Warnings, "\n")
+		if (err != nil) != (tc.fail != "") || err != nil && !strings.Contains(err.Error(), tc.fail) {
+			t.Errorf("%s: error %v, want %q", tc.name, err, tc.fail)
+		}
+		if (warned != "") != (tc.warn != "") || !strings.Contains(warned, tc.warn) {
+			t.Errorf("%s: warnings %q, want %q", tc.name, warned, tc.warn)
+		}
+	}
+}
+
+func TestDistrust(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		ppm     float64
+		control bool
+		drift   bool
+		want    bool
+	}{
+		{"a drift", 40, true, false, false},
+		{"a slew", 83333, true, false, true},
+		{"a slew backwards", -501, true, false, true},
+		{"without control", 83333, false, false, false},
+		{"drift file", 83333, true, true, false},
+	} {
+		d := &daemon{opts: &Options{}, control: tc.control, log: slog.New(slog.DiscardHandler)}
+		cfg := engine.Config{}
+		if tc.drift {
+			cfg.Drift = &engine.Drift{Frequency: 1e-6}
+		}
+		d.distrust(clock.FromPPM(tc.ppm), &cfg)
+		if got := cfg.Drift != nil && cfg.Drift.Frequency == 0; got != tc.want {
+			t.Errorf("%s: %g ppm: starts at the nominal rate %v, want %v", tc.name, tc.ppm, got, tc.want)
+		}
+	}
+}
