@@ -19,6 +19,7 @@ import (
 	"foliot/internal/logfile"
 	"foliot/internal/ntp"
 	"foliot/internal/process"
+	"foliot/internal/selection"
 	"foliot/internal/source"
 	"foliot/internal/stats"
 	"foliot/internal/sysclock"
@@ -246,6 +247,9 @@ func (l *loop) status(out io.Writer) error {
 	fmt.Fprintf(out, "%s %-32s %3s %4s %5s  %14s %12s\n", "S", "source", "st", "poll", "reach", "offset", "+/-")
 	for _, r := range l.e.Rows() {
 		a := l.e.Association(r.Source.ID)
+		if r.Status == 0 {
+			r.Status = selection.Missing // it was not looked at yet
+		}
 		fmt.Fprintf(out, "%c %-32s %3d %4d %5o  %+14.9f %12.9f\n", r.Status, label(&r.Source), stratumOf(a), a.Poll(), r.Reach,
 			(r.Lo+r.Hi)/2, (r.Hi-r.Lo)/2)
 	}
