@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -123,12 +122,11 @@ func TestFootprint(t *testing.T) {
 		return true
 	})
 	// The least of three spans: other work on the machine only ever adds.
-	const span = 10 * time.Second
-	limit, least := 0.002, 1.0
-	if busy(b) {
-		// The same work takes more of a processor that others use too.
-		limit = 0.006
-	}
+	// 0.2 % is the aim, which an idle machine of one's own meets. A virtual one
+	// spends a quarter of the time on waking up, and a busy one takes longer for
+	// the same; twice the aim means that something is wrong.
+	const span, limit = 10 * time.Second, 0.004
+	least := 1.0
 	for range 3 {
 		start, before := time.Now(), cpu(b, d)
 		time.Sleep(span)
@@ -153,14 +151,4 @@ func cpu(b *bench, d *Daemon) time.Duration {
 	used, err := d.CPU()
 	b.must(err)
 	return used
-}
-
-// busy tells whether more than one program a processor has been running in the
-// last minute, this test's own aside.
-func busy(b *bench) bool {
-	text, err := os.ReadFile("/proc/loadavg")
-	b.must(err)
-	load, err := strconv.ParseFloat(strings.Fields(string(text))[0], 64)
-	b.must(err)
-	return load > float64(runtime.NumCPU())
 }
