@@ -115,7 +115,7 @@ func TestEnvironment(t *testing.T) {
 		{"high node", "NODE=255", nil, "CLKNETSIM_NODE is 255"},
 		{"no number", "NODE=x", nil, "CLKNETSIM_NODE"},
 		{"no stamping", "NODE=1 TIMESTAMPING=3", nil, "CLKNETSIM_TIMESTAMPING is 3"},
-		{"late start", "NODE=1 START_DATE=9000000000", nil, "CLKNETSIM_START_DATE"},
+		{"late start", "NODE=1 START_DATE=9000000001", nil, "CLKNETSIM_START_DATE"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
