@@ -104,3 +104,24 @@ func AppendField(b []byte, typ FieldType, body []byte, least int) []byte {
 	binary.BigEndian.PutUint16(b[start+2:], uint16(n))
 	return b
 }
+
+// The body of [FieldMonoRoot] begins with a magic number.
+const (
+	MonoRootMagic = 0xF5BEDD9A
+	MonoRootLen   = 24 // octets of the body
+)
+
+// FindMonoRoot returns the body of the first field [FieldMonoRoot] of the right
+// form, if there is one. It aliases fields.
+func FindMonoRoot(fields []byte) ([]byte, bool) {
+	for {
+		typ, body, rest, ok := NextField(fields)
+		if !ok {
+			return nil, false
+		}
+		if typ == FieldMonoRoot && len(body) == MonoRootLen && binary.BigEndian.Uint32(body) == MonoRootMagic {
+			return body, true
+		}
+		fields = rest
+	}
+}

@@ -46,6 +46,14 @@ func (t Timestamp) Served() clock.Served { return clock.At[clock.Corrected](t.un
 // Wall decodes t like Served, as a wall clock instant.
 func (t Timestamp) Wall() clock.Wall { return clock.At[clock.Realtime](t.unixNanos()) }
 
+// Fuzz replaces the bits of t below 2^precision s, which tell nothing, by those of
+// random, so that timestamps cannot be guessed (RFC 5905 section 6).
+func (t Timestamp) Fuzz(precision int8, random uint64) Timestamp {
+	bits := max(0, min(32+int(precision), 31))
+	mask := Timestamp(1)<<bits - 1
+	return t&^mask | Timestamp(random)&mask
+}
+
 func (t Timestamp) unixNanos() int64 {
 	// Wrapping subtraction in 32 bits places the second in the window.
 	since := uint32(uint64(t)>>32) - uint32((eraStart+unixEpoch)&math.MaxUint32)

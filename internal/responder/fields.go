@@ -10,34 +10,22 @@ import (
 	"foliot/internal/ntp"
 )
 
-// monoRootLen is the body of the experimental field F323; its layout is at
-// [foliot/internal/source].
-const (
-	monoRootLen   = 24
-	monoRootMagic = 0xF5BEDD9A
-)
-
 // AppendFields appends the extension fields that the request asks for, never
 // more than it has: the field F323 is answered if it came in full length, all
 // others are passed over.
 func AppendFields(b []byte, req *Request, rx clock.Wall, s *Snapshot) []byte {
-	for fields := req.Trailer.Fields; ; {
-		typ, body, rest, ok := ntp.NextField(fields)
-		if !ok {
-			return b
-		}
-		if typ == ntp.FieldMonoRoot && len(body) == monoRootLen && binary.BigEndian.Uint32(body) == monoRootMagic {
-			return appendMonoRoot(b, rx, s)
-		}
-		fields = rest
+	if _, ok := ntp.FindMonoRoot(req.Trailer.Fields); ok {
+		return appendMonoRoot(b, rx, s)
 	}
+	return b
 }
 
+// appendMonoRoot appends the field; its layout is at [foliot/internal/source].
 func appendMonoRoot(b []byte, rx clock.Wall, s *Snapshot) []byte {
 	at := s.Correction.Served(rx)
 	disp := s.RootDisp + math.Abs(at.Sub(s.RefTime).Seconds())*s.DispRate
-	var body [monoRootLen]byte
-	binary.BigEndian.PutUint32(body[0:], monoRootMagic)
+	var body [ntp.MonoRootLen]byte
+	binary.BigEndian.PutUint32(body[0:], ntp.MonoRootMagic)
 	binary.BigEndian.PutUint32(body[4:], fixed28(s.RootDelay))
 	binary.BigEndian.PutUint32(body[8:], fixed28(disp))
 	binary.BigEndian.PutUint64(body[12:], uint64(ntp.FromInstant(at.Shift(s.MonoOffset))))

@@ -142,7 +142,7 @@ func (s *Responder) Respond(req *Request, rx clock.Wall, snap *Snapshot, out *Re
 		p.Reference = ntp.FromInstant(snap.RefTime)
 	}
 	p.Origin = q.Transmit
-	p.Receive = s.fuzz(ntp.FromInstant(received), snap.Precision) | 1
+	p.Receive = ntp.FromInstant(received).Fuzz(snap.Precision, s.random()) | 1
 	s.interleave(q, p, out)
 }
 
@@ -169,20 +169,13 @@ func answerMode(m ntp.Mode) ntp.Mode {
 	return ntp.ModeServer
 }
 
-// fuzz replaces the bits of t below 2^precision s by random ones.
-func (s *Responder) fuzz(t ntp.Timestamp, precision int8) ntp.Timestamp {
-	bits := max(0, min(32+int(precision), 31))
-	mask := ntp.Timestamp(1)<<bits - 1
-	return t&^mask | ntp.Timestamp(s.random())&mask
-}
-
 // Seal sets the transmit timestamp of the reply: the wall time at which it is
 // handed over for sending, read as late as possible. It returns the slot to
 // tell [Responder.Transmitted] about, or -1.
 func (s *Responder) Seal(r *Reply, w clock.Wall, snap *Snapshot) int {
 	t := ntp.FromInstant(snap.Served(w))
 	for {
-		f := s.fuzz(t, snap.Precision) &^ 1
+		f := t.Fuzz(snap.Precision, s.random()) &^ 1
 		if f != r.Packet.Origin && f != r.Packet.Receive && f != 0 {
 			t = f
 			break

@@ -231,7 +231,7 @@ func withField(body []byte, n int) []byte {
 
 func monoBody(n int) []byte {
 	b := make([]byte, n)
-	binary.BigEndian.PutUint32(b, monoRootMagic)
+	binary.BigEndian.PutUint32(b, ntp.MonoRootMagic)
 	return b
 }
 

@@ -23,37 +23,27 @@ type monoRoot struct {
 	epoch               uint32
 }
 
-const (
-	monoRootMagic = 0xF5BEDD9A
-	monoRootLen   = 24
-)
-
 // readMonoRoot finds the field among the extension fields of an answer. That of
 // a request, which a peer may send, has no receive timestamp and says nothing.
 func readMonoRoot(fields []byte) (monoRoot, bool) {
-	for {
-		typ, body, rest, ok := ntp.NextField(fields)
-		if !ok {
-			return monoRoot{}, false
-		}
-		if typ == ntp.FieldMonoRoot && len(body) == monoRootLen && binary.BigEndian.Uint32(body) == monoRootMagic {
-			m := monoRoot{
-				rootDelay: float64(binary.BigEndian.Uint32(body[4:])) / (1 << 28),
-				rootDisp:  float64(binary.BigEndian.Uint32(body[8:])) / (1 << 28),
-				rx:        ntp.Timestamp(binary.BigEndian.Uint64(body[12:])),
-				epoch:     binary.BigEndian.Uint32(body[20:]),
-			}
-			return m, m.rx != 0
-		}
-		fields = rest
+	body, ok := ntp.FindMonoRoot(fields)
+	if !ok {
+		return monoRoot{}, false
 	}
+	m := monoRoot{
+		rootDelay: float64(binary.BigEndian.Uint32(body[4:])) / (1 << 28),
+		rootDisp:  float64(binary.BigEndian.Uint32(body[8:])) / (1 << 28),
+		rx:        ntp.Timestamp(binary.BigEndian.Uint64(body[12:])),
+		epoch:     binary.BigEndian.Uint32(body[20:]),
+	}
+	return m, m.rx != 0
 }
 
 // AppendMonoRootRequest appends the field as a request carries it: the magic
 // number and zeros.
 func AppendMonoRootRequest(b []byte) []byte {
-	var body [monoRootLen]byte
-	binary.BigEndian.PutUint32(body[:], monoRootMagic)
+	var body [ntp.MonoRootLen]byte
+	binary.BigEndian.PutUint32(body[:], ntp.MonoRootMagic)
 	return ntp.AppendField(b, ntp.FieldMonoRoot, body[:], 0)
 }
 

@@ -234,12 +234,12 @@ func (a *Association) buildSymmetric(env *Env, req *Request, interleaved bool) {
 	env.Local.Describe(p)
 	p.Receive = a.local.rxNTP
 	if a.local.rx.kind != clock.StampNone && a.local.rxNTP == 0 {
-		a.local.rxNTP = fuzz(ntp.FromInstant(a.local.rx.at), env)
+		a.local.rxNTP = ntp.FromInstant(a.local.rx.at).Fuzz(env.Precision, env.Rand.Uint64())
 		p.Receive = a.local.rxNTP
 	}
 	if interleaved {
 		p.Origin = a.remote.rx
-		p.Transmit = fuzz(ntp.FromInstant(a.local.prevTx.at), env)
+		p.Transmit = ntp.FromInstant(a.local.prevTx.at).Fuzz(env.Precision, env.Rand.Uint64())
 		return
 	}
 	p.Origin = a.remote.tx
@@ -253,14 +253,6 @@ func (r *Reference) Describe(p *ntp.Packet) {
 	if !r.Time.IsZero() {
 		p.Reference = ntp.FromInstant(r.Time)
 	}
-}
-
-// fuzz replaces the bits of t below the clock's precision, which tell nothing,
-// by random ones, so that timestamps cannot be guessed (RFC 5905 section 6).
-func fuzz(t ntp.Timestamp, env *Env) ntp.Timestamp {
-	bits := max(0, min(32+int(env.Precision), 31))
-	mask := uint64(1)<<bits - 1
-	return t&^ntp.Timestamp(mask) | ntp.Timestamp(env.Rand.Uint64()&mask)
 }
 
 // Sealed tells the transmit timestamp that a Timed request got, and when the
