@@ -243,7 +243,8 @@ func (l *loop) status(out io.Writer) error {
 		t.Stratum, float64(t.Remaining), float64(t.LastOffset), t.RMSOffset)
 	fmt.Fprintf(out, "frequency %+.3f ppm, skew %.3f ppm, root delay %.9f s, root dispersion %.9f s\n",
 		t.Frequency.PPM(), t.Skew.PPM(), t.RootDelay, t.RootDisp)
-	fmt.Fprintf(out, "requests answered %d, refused %d\n\n", l.e.Served.Verdicts[0], refused(&l.e.Served))
+	c := l.e.Server().Counters
+	fmt.Fprintf(out, "requests answered %d, refused %d\n\n", c.Answered(), c.Refused())
 	fmt.Fprintf(out, "%s %-32s %3s %4s %5s  %14s %12s\n", "S", "source", "st", "poll", "reach", "offset", "+/-")
 	for _, r := range l.e.Rows() {
 		a := l.e.Association(r.Source.ID)
@@ -254,13 +255,6 @@ func (l *loop) status(out io.Writer) error {
 			(r.Lo+r.Hi)/2, (r.Hi-r.Lo)/2)
 	}
 	return nil
-}
-
-func refused(c *engine.ServerCounters) (n uint64) {
-	for _, v := range c.Verdicts[1:] {
-		n += v
-	}
-	return n
 }
 
 func label(s *engine.SourceRef) string {

@@ -76,6 +76,8 @@ type Send struct {
 	// Source is the association that sends from a client socket of its own;
 	// 0 sends from the server socket.
 	Source SourceID
+	// Peer is the symmetric association that sends from the server port, else 0.
+	Peer SourceID
 	// Fresh asks for a new client socket with a random port, connected to To,
 	// in place of the one the association had.
 	Fresh bool

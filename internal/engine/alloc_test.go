@@ -25,8 +25,7 @@ type wire struct {
 	freq   clock.Frequency
 	e      *engine.Engine
 	acts   engine.Actions
-	server *responder.Responder
-	req    responder.Request
+	server *responder.Server
 	reply  responder.Reply
 	buf    [256]byte
 	sent   []byte
@@ -95,13 +94,15 @@ func (w *wire) step() {
 func (w *wire) answer() {
 	true50us := clock.At[clock.Realtime](w.now.Mono.Nanos() + 50000)
 	snap := responder.Snapshot{Stratum: 1, RefID: ntp.RefIDLocal, Precision: -30}
-	if responder.Judge(w.sent, 40000, &w.req) != responder.Answer {
+	stamp := clock.Stamp{Time: true50us, Kind: clock.StampKernel}
+	if w.server.Receive(w.sent, &responder.Arrival{From: peer, Stamp: stamp}, everybody, &snap, &w.reply) != responder.Answer {
 		return
 	}
-	w.server.Respond(&w.req, true50us, &snap, &w.reply)
-	w.server.Transmitted(w.server.Seal(&w.reply, true50us, &snap), true50us, &snap)
-	w.reply.Packet.Encode(w.sent)
+	w.sent = w.sent[:w.reply.Len]
+	w.server.Transmitted(w.server.Seal(&w.reply, w.sent, true50us, &snap), stamp, &snap)
 }
+
+var everybody = &responder.Policy{Access: acl.New([]acl.Rule{{Allow: true, Everything: true}})}
 
 const wireStart = 1767225600e9
 
@@ -111,7 +112,7 @@ func plainConfig(sources ...engine.SourceConfig) engine.Config {
 		Selection:  selection.Config{MaxDistance: 3, MaxJitter: 1, MinSources: 1, CombineLimit: 3, ReselectDist: 1e-4, StratumWeight: 1e-3, MaxStratum: 15, ClockError: 1e-6},
 		Discipline: discipline.Config{StepThreshold: 1, StepLimit: 3, MaxUpdateSkew: 1e-3, CorrTimeRatio: 3, ClockError: 1e-6, LogChange: 1},
 		Clock:      discipline.ClockConfig{Controlled: true, MaxSlewRate: 1.0 / 12, MaxDrift: 0.1},
-		Precision:  -25, Quantum: 1e-9, Stamps: 1024, DriftInterval: 3600, Seed: 1,
+		Precision:  -25, Quantum: 1e-9, Stamps: 1024, ClientLog: 1 << 16, DriftInterval: 3600, Seed: 1,
 	}
 }
 
@@ -126,7 +127,9 @@ func plainSource(xleave bool, key auth.Key) engine.SourceConfig {
 func newWire(xleave bool) *wire {
 	w := &wire{now: clock.Now{Wall: clock.At[clock.Realtime](wireStart), Mono: clock.At[clock.Raw](wireStart)}}
 	n := uint64(0)
-	w.server = responder.New(64, func() uint64 { n += 0x9E3779B97F4A7C15; return n })
+	w.server = responder.NewServer(responder.Config{
+		Stamps: 64, Log: 1 << 16, Random: func() uint64 { n += 0x9E3779B97F4A7C15; return n },
+	})
 	w.e = engine.New(plainConfig(plainSource(xleave, auth.Key{})))
 	w.e.Start(w.now, 0, &w.acts)
 	w.e.Perform(w, &w.acts)
@@ -185,8 +188,8 @@ func TestServerNoAllocations(t *testing.T) {
 	}{{"basic", false, auth.Key{}}, {"interleaved", true, auth.Key{}}, {"with a MAC", false, key}} {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := plainConfig()
-			cfg.Access = acl.New([]acl.Rule{{Allow: true, Everything: true}})
-			cfg.Keys = auth.Ring{7: key}
+			cfg.Policy.Access = acl.New([]acl.Rule{{Allow: true, Everything: true}})
+			cfg.Policy.Keys = auth.Ring{7: key}
 			w := &wire{now: clock.Now{Wall: clock.At[clock.Realtime](wireStart), Mono: clock.At[clock.Raw](wireStart)}}
 			w.e = engine.New(cfg)
 			w.e.Start(w.now, 0, &w.acts)
@@ -200,11 +203,11 @@ func TestServerNoAllocations(t *testing.T) {
 			if n != 0 {
 				t.Errorf("%v allocations in 10,000 answers, want 0", n)
 			}
-			if a.answers != 20000 || w.e.Served.Verdicts[responder.Answer] != 20000 {
-				t.Errorf("%d answers, counted %d, want 20000", a.answers, w.e.Served.Verdicts[responder.Answer])
+			if a.answers != 20000 || w.e.Server().Counters.Verdicts[responder.Answer] != 20000 {
+				t.Errorf("%d answers, counted %d, want 20000", a.answers, w.e.Server().Counters.Verdicts[responder.Answer])
 			}
-			if tt.interleaved && w.e.Served.Interleaved < 19998 {
-				t.Errorf("%d interleaved answers, want all but the first", w.e.Served.Interleaved)
+			if tt.interleaved && w.e.Server().Counters.Interleaved < 19998 {
+				t.Errorf("%d interleaved answers, want all but the first", w.e.Server().Counters.Interleaved)
 			}
 		})
 	}

@@ -5,11 +5,10 @@ package engine
 import (
 	"net/netip"
 
-	"foliot/internal/acl"
-	"foliot/internal/auth"
 	"foliot/internal/discipline"
 	"foliot/internal/drifts"
 	"foliot/internal/leap"
+	"foliot/internal/responder"
 	"foliot/internal/selection"
 	"foliot/internal/source"
 	"foliot/internal/stats"
@@ -26,14 +25,14 @@ type Config struct {
 	Smooth     SmoothConfig
 	Fallback   drifts.FallbackConfig
 	TempComp   *drifts.TempComp // nil: none
-	Access     *acl.Table       // who may ask; nil: nobody
-	Keys       auth.Ring        // of the server and of peers that ask first
+	Policy     responder.Policy // whom to serve, and how
 
 	NoServer      bool    // port 0: the server port is never opened
 	SharedPort    bool    // requests are sent from the server port
 	Precision     int8    // of the local clock, log2 seconds
 	Quantum       float64 // the same in seconds
-	Stamps        int     // size of the server's store for interleaved mode
+	Stamps        int     // clients in interleaved mode at a time
+	ClientLog     int64   // memory for records of clients, octets; 0 = none are kept
 	DriftInterval float64 // seconds between ActDrift, at least
 	Drift         *Drift  // what the drift file held, nil for none
 	RefreshEvery  float64 // refresh, seconds; 0 = off

@@ -49,7 +49,7 @@ type Engine struct {
 	smooth *smooth.Smoother
 	fall   *drifts.Fallback
 	temp   clock.Frequency // compensation in force
-	resp   *responder.Responder
+	server *responder.Server
 	snap   responder.Snapshot
 
 	entries []*entry // sources as configured
@@ -76,13 +76,6 @@ type Engine struct {
 	failing     bool    // setting the frequency fails
 	finished    bool    // one-shot mode has its result
 	tracking    Tracking
-	Served      ServerCounters
-}
-
-// ServerCounters count requests at the server port by verdict.
-type ServerCounters struct {
-	Verdicts    [responder.Verdicts]uint64
-	Interleaved uint64
 }
 
 // member is one association and what selection knows of it.
@@ -110,7 +103,7 @@ func New(cfg Config) *Engine {
 		leap:   leap.NewSchedule(leapMode(&cfg)),
 	}
 	e.configureLeap()
-	e.resp = responder.New(cfg.Stamps, e.rng.Uint64)
+	e.newServer()
 	e.epoch = e.rng.Uint32()
 	e.fall = drifts.NewFallback(cfg.Fallback)
 	e.smooth = newSmoother(&cfg.Smooth)

@@ -8,7 +8,6 @@ import (
 	"foliot/internal/clock"
 	"foliot/internal/drifts"
 	"foliot/internal/ntp"
-	"foliot/internal/responder"
 	"foliot/internal/smooth"
 	"foliot/internal/source"
 )
@@ -159,8 +158,8 @@ func (e *Engine) replaceParts(old *Config) {
 	if e.cfg.Fallback != old.Fallback {
 		e.fall, e.fallen = drifts.NewFallback(e.cfg.Fallback), 0
 	}
-	if e.cfg.Stamps != old.Stamps {
-		e.resp = responder.New(e.cfg.Stamps, e.rng.Uint64)
+	if e.cfg.Stamps != old.Stamps || e.cfg.ClientLog != old.ClientLog {
+		e.newServer()
 	}
 	if e.cfg.TempComp == nil {
 		e.temp = 0 // from now on part of the frequency like any other

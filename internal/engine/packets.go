@@ -28,7 +28,9 @@ func (e *Engine) sendRequest(m *member, out *Actions) {
 	cfg := m.assoc.Config()
 	s := &out.add(ActSend).Send
 	s.To, s.Fresh = cfg.Addr, m.req.Fresh
-	if !cfg.Symmetric {
+	if cfg.Symmetric {
+		s.Peer = m.id
+	} else {
 		s.Source = m.id
 	}
 	m.txID = TxID(uint32(m.slot)&0xffff | (uint32(m.txID)&0x7fff0000+0x10000)&0x7fff0000)
@@ -60,10 +62,8 @@ func (a *Actions) finish(s *Send) {
 func (e *Engine) Seal(s *Send, b []byte, w clock.Wall) {
 	switch k := &s.seal; {
 	case k.reply != nil:
-		slot := e.resp.Seal(k.reply, w, &e.snap)
-		k.reply.Packet.Encode(b)
-		if slot >= 0 {
-			s.TxID = serverTx | TxID(slot)
+		if tag := e.server.Seal(k.reply, b, w, &e.snap); tag >= 0 {
+			s.TxID = serverTx | TxID(tag)
 		}
 	case k.timed:
 		t := ntp.FromInstant(e.clk.Correction().Served(w))
@@ -89,13 +89,13 @@ func macLen(k auth.Key, r *source.Request) int {
 	return k.MACLen()
 }
 
-// serverTx marks the TxID of a reply; the rest is the slot of the stamp store.
+// serverTx marks the TxID of a reply; the rest is its tag.
 const serverTx TxID = 1 << 31
 
 // Transmitted takes a transmit timestamp in.
 func (e *Engine) Transmitted(now clock.Now, tx *Transmitted, out *Actions) {
 	if tx.ID&serverTx != 0 {
-		e.resp.Transmitted(int(tx.ID&^serverTx), tx.Stamp.Time, &e.snap)
+		e.server.Transmitted(int(tx.ID&^serverTx), tx.Stamp, &e.snap)
 		return
 	}
 	slot := int(tx.ID & 0xffff)
@@ -123,7 +123,7 @@ func (e *Engine) Receive(now clock.Now, in *Received, out *Actions) {
 		e.answered(m, now, in, out)
 		return
 	}
-	e.request(now, in, out)
+	e.request(in, out)
 }
 
 // A stamp may be this much older than the reading that comes with it, or newer,
@@ -179,40 +179,22 @@ func (e *Engine) answered(m *member, now clock.Now, in *Received, out *Actions) 
 }
 
 // request answers a request at the server port.
-func (e *Engine) request(now clock.Now, in *Received, out *Actions) {
-	var req responder.Request
-	v := responder.Judge(in.Data, in.From.Port(), &req)
-	if v == responder.Answer && (e.cfg.Access == nil || !e.cfg.Access.Allowed(in.From.Addr())) {
-		v = responder.Denied
-	}
-	var key auth.Key
-	if v == responder.Answer && len(req.Trailer.MAC) != 0 {
-		var ok bool
-		key, ok = e.cfg.Keys[req.Trailer.KeyID]
-		if !ok || !key.Verify(in.Data[:req.Trailer.MACOffset], req.Trailer.MAC) {
-			v = responder.BadAuth
-		}
-	}
-	e.Served.Verdicts[v]++
-	if v != responder.Answer {
-		return
-	}
-	e.reply(now, in, &req, key, out)
-}
-
-func (e *Engine) reply(now clock.Now, in *Received, req *responder.Request, key auth.Key, out *Actions) {
+func (e *Engine) request(in *Received, out *Actions) {
+	off := len(out.buf)
+	out.buf = append(out.buf, in.Data...) // becomes the reply
 	r := out.reply()
-	e.resp.Respond(req, in.Stamp.Time, &e.snap, r)
-	if r.Interleaved {
-		e.Served.Interleaved++
+	arrival := responder.Arrival{From: in.From, Stamp: in.Stamp}
+	switch e.server.Receive(out.buf[off:], &arrival, &e.cfg.Policy, &e.snap, r) {
+	case responder.Answer, responder.Kissed:
+		s := &out.add(ActSend).Send
+		s.To, s.Local, s.Iface = in.From, in.Local, in.Iface
+		s.seal = seal{reply: r}
+		s.off, s.end = off, off+r.Len
+		out.buf = out.buf[:s.end]
+	default:
+		out.buf = out.buf[:off]
+		out.replied--
 	}
-	s := &out.add(ActSend).Send
-	s.To, s.Local, s.Iface = in.From, in.Local, in.Iface
-	s.seal = seal{reply: r, key: key, mac: len(req.Trailer.MAC)}
-	s.off = len(out.buf)
-	out.buf = r.Packet.AppendTo(out.buf)
-	out.buf = responder.AppendFields(out.buf, req, in.Stamp.Time, &e.snap)
-	out.finish(s)
 }
 
 // ref names the member in events.

@@ -4,7 +4,9 @@ package engine
 
 import (
 	"math"
+	"math/rand/v2"
 
+	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
@@ -116,10 +118,26 @@ func (e *Engine) tellKernel(now clock.Now, out *Actions) {
 	k.Leap, k.TAI = e.leap.Kernel(), e.leap.TAI()
 }
 
+// newServer makes the server that answers what the world hands to the engine: all
+// requests in a simulated one, in Linux those that come from a peer's port.
+func (e *Engine) newServer() {
+	key := rand.NewPCG(e.cfg.Seed, 0x636c69656e7473)
+	e.server = responder.NewServer(responder.Config{
+		Stamps: e.cfg.Stamps, Log: e.cfg.ClientLog,
+		Key: clientlog.HashKey{key.Uint64(), key.Uint64()}, Random: e.rng.Uint64,
+	})
+}
+
+// Server returns the server that answers what the world hands to the engine.
+func (e *Engine) Server() *responder.Server { return e.server }
+
+// Snapshot returns what is served now.
+func (e *Engine) Snapshot() *responder.Snapshot { return &e.snap }
+
 // openPort says whether the server port must be open: somebody may ask, or
 // there are peers, whose packets come and go there.
 func (e *Engine) openPort(out *Actions) {
-	want := !e.cfg.NoServer && (e.cfg.Access != nil && e.cfg.Access.Any() || len(e.byPeer) > 0)
+	want := !e.cfg.NoServer && (e.cfg.Policy.Access.Any() || len(e.byPeer) > 0)
 	if want != e.listening {
 		e.listening = want
 		out.add(ActListen).Listen = want

@@ -10,14 +10,14 @@ import (
 	"foliot/internal/ntp"
 )
 
-// AppendFields appends the extension fields that the request asks for, never
-// more than it has: the field F323 is answered if it came in full length, all
-// others are passed over.
-func AppendFields(b []byte, req *Request, rx clock.Wall, s *Snapshot) []byte {
-	if _, ok := ntp.FindMonoRoot(req.Trailer.Fields); ok {
-		return appendMonoRoot(b, rx, s)
+// putFields writes the extension fields that the request in b asks for behind the
+// header and returns their length, never more than the request has: the field
+// F323 is answered if it came in full length, all others are passed over.
+func (s *Server) putFields(b []byte, rx clock.Wall, snap *Snapshot) int {
+	if _, ok := ntp.FindMonoRoot(s.req.trailer.Fields); !ok {
+		return 0
 	}
-	return b
+	return len(appendMonoRoot(b[ntp.HeaderLen:ntp.HeaderLen], rx, snap))
 }
 
 // appendMonoRoot appends the field; its layout is at [foliot/internal/source].

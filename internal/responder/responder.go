@@ -1,164 +1,189 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package responder decides what a server answers. It sees octets and a
-// timestamp and gives octets back; who may ask, and sending, are its callers'.
-//
-// The one concept is the [Snapshot]: all that is served is one immutable value,
-// made by the engine at every update and read by whatever answers. Nothing in
-// an answer is a constant or computed anywhere else.
-//
-// An answer is never longer than its request, and only requests are answered:
-// nothing that is itself an answer can start a loop.
 package responder
 
 import (
+	"encoding/binary"
 	"math"
+	"net/netip"
 
+	"foliot/internal/acl"
+	"foliot/internal/auth"
+	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 )
 
-// Snapshot is what is served.
-type Snapshot struct {
-	Correction clock.Correction // from the wall clock to served time
-	Smooth     Smoothing
-	Leap       ntp.Leap
-	Stratum    uint8 // as sent; 0 if not synchronised
-	RefID      ntp.RefID
-	RefTime    clock.Served
-	RootDelay  float64 // seconds
-	RootDisp   float64 // at RefTime, seconds
-	DispRate   float64 // growth of RootDisp, seconds per second
-	Precision  int8    // log2 seconds
-	Epoch      uint32  // changes when the monotonic served time starts over
-	MonoOffset clock.Offset
+// Policy is what people decided about serving. Immutable; threads share it.
+type Policy struct {
+	Access *acl.Table       // who may ask; nil: nobody
+	Keys   auth.Ring        // that requests may be authenticated with
+	Limit  *clientlog.Limit // how often; nil: as often as they like
 }
 
-// Smoothing is what smoothtime adds to served time: a line, renewed with each
-// snapshot. The zero value adds nothing.
-type Smoothing struct {
-	Since  clock.Served
-	Offset clock.Offset
-	Rate   clock.Frequency
+// Config is what a Server is made with.
+type Config struct {
+	Stamps int               // clients in interleaved mode at a time; 0: the mode is off
+	Log    int64             // memory for records of clients, octets; 0: none are kept
+	Key    clientlog.HashKey // random and secret
+	Random func() uint64
 }
 
-// Served returns what the server's clock shows at the wall reading w.
-func (s *Snapshot) Served(w clock.Wall) clock.Served {
-	t := s.Correction.Served(w)
-	if m := &s.Smooth; !m.Since.IsZero() {
-		t = t.Shift(m.Offset + clock.Offset(float64(m.Rate)*t.Sub(m.Since).Seconds()))
+// Server answers requests. Not safe for concurrent use: each thread that answers
+// owns one.
+type Server struct {
+	Counters Counters
+
+	stamps  *stampStore
+	clients *clientlog.Table
+	key     clientlog.HashKey
+	random  func() uint64
+	req     request // scratch
+}
+
+// NewServer returns a server that has not heard of anybody.
+func NewServer(c Config) *Server {
+	return &Server{
+		stamps:  newStampStore(c.Stamps, c.Key[0]),
+		clients: clientlog.New(c.Log, c.Key),
+		key:     c.Key,
+		random:  c.Random,
 	}
-	return t
 }
 
-// Verdict says what becomes of a datagram at the server port. Its name is the
-// label of the counter.
-type Verdict uint8
+// Clients returns the records of those who asked, nil if none are kept.
+func (s *Server) Clients() *clientlog.Table { return s.clients }
 
-// Verdicts.
-const (
-	Answer     Verdict = iota // reply with what Respond wrote
-	BadLength                 // not 48 to 1140 octets in steps of four
-	BadVersion                // not version 1 to 4
-	BadMode                   // not a request
-	BadTrailer                // what follows the header is neither field nor MAC
-	BadAuth                   // a MAC that we cannot verify
-	Denied                    // not allowed
-	Limited                   // over the rate limit
-	verdictCount
-)
+// Stamps returns how many transmit timestamps are held for clients in
+// interleaved mode, and over what time.
+func (s *Server) Stamps() (n int, span clock.Interval) { return s.stamps.span() }
 
-var verdictNames = [verdictCount]string{
-	"answer", "bad_length", "bad_version", "bad_mode", "bad_trailer", "bad_auth", "denied", "limited",
+// Arrival is where a datagram came from, and when.
+type Arrival struct {
+	From  netip.AddrPort
+	Stamp clock.Stamp
 }
 
-func (v Verdict) String() string { return verdictNames[v] }
-
-// Verdicts is the number of verdicts.
-const Verdicts = int(verdictCount)
-
-// Request is a datagram that was judged worth an answer.
-type Request struct {
-	Packet  ntp.Packet
-	Trailer ntp.Trailer
-	Len     int
-}
-
-// Judge decodes a datagram from source port port.
-func Judge(b []byte, port uint16, r *Request) Verdict {
-	if len(b) < ntp.HeaderLen || len(b) > ntp.MaxLen || len(b)%4 != 0 {
-		return BadLength
-	}
-	if !r.Packet.Decode(b) {
-		return BadVersion
-	}
-	switch p := &r.Packet; {
-	case p.Mode == ntp.ModeClient, p.Mode == ntp.ModeActive:
-	case p.Mode == ntp.ModeReserved && p.Version == 1 && port != 123:
-		// Version 1 had no modes; a client is known by its port.
-	default:
-		return BadMode
-	}
-	var ok bool
-	if r.Trailer, ok = ntp.SplitTrailer(b, r.Packet.Version); !ok {
-		return BadTrailer
-	}
-	r.Len = len(b)
-	return Answer
-}
-
-// Reply is an answer before it is sealed with its transmit timestamp.
+// Reply is an answer that lacks its transmit timestamp, and the MAC that covers it.
 type Reply struct {
-	Packet      ntp.Packet
-	Interleaved bool // Transmit is set, to the transmission before
-	MonoRoot    bool // the request had a field F323; answer with one
-	slot        int  // in the stamp store, -1 for none
+	Len         int  // octets of the whole answer
+	Interleaved bool // it tells when the answer before was sent
+	origin      ntp.Timestamp
+	receive     ntp.Timestamp
+	tag         int      // in the stamp store, -1 for none
+	key         auth.Key // of the MAC
+	body, mac   int      // octets before the MAC; of the MAC, 0 for none
 }
 
-// Responder makes answers. Not safe for concurrent use: each worker owns one.
-type Responder struct {
-	stamps *stampStore
-	random func() uint64
-}
-
-// New returns a responder that keeps up to stamps timestamps of clients in
-// interleaved mode (0 = none: interleaved mode is off).
-func New(stamps int, random func() uint64) *Responder {
-	return &Responder{stamps: newStampStore(stamps), random: random}
-}
-
-// Respond fills in the answer to req, which arrived at the wall time rx.
-func (s *Responder) Respond(req *Request, rx clock.Wall, snap *Snapshot, out *Reply) {
-	q := &req.Packet
-	received := snap.Served(rx)
-	*out = Reply{slot: -1}
-	p := &out.Packet
-	p.Leap, p.Stratum, p.RefID = snap.Leap, snap.Stratum, snap.RefID
-	p.Version, p.Mode = q.Version, answerMode(q.Mode)
-	p.Poll, p.Precision = q.Poll, snap.Precision
-	p.RootDelay = ntp.ToShort(snap.RootDelay)
-	p.RootDisp = ntp.ToShort(snap.RootDisp + math.Abs(received.Sub(snap.RefTime).Seconds())*snap.DispRate)
-	if !snap.RefTime.IsZero() {
-		p.Reference = ntp.FromInstant(snap.RefTime)
+// Receive judges the datagram b. If the verdict is [Answer] or [Kissed], b[:out.Len]
+// has become an answer that [Server.Seal] completes; else b is as it was.
+func (s *Server) Receive(b []byte, in *Arrival, p *Policy, snap *Snapshot, out *Reply) Verdict {
+	v := s.judge(b, in, p)
+	s.Counters.Verdicts[v]++
+	if v == Answer || v == Kissed {
+		s.count(in)
+		s.respond(b, in, p, snap, v == Kissed, out)
 	}
-	p.Origin = q.Transmit
-	p.Receive = ntp.FromInstant(received).Fuzz(snap.Precision, s.random()) | 1
-	s.interleave(q, p, out)
+	return v
+}
+
+// judge is the order in which requests are turned away: first what costs least
+// to see. Records are kept only of those who may ask, and keys are tried only
+// as often as the limit allows.
+func (s *Server) judge(b []byte, in *Arrival, p *Policy) Verdict {
+	r := &s.req
+	if v := r.read(b, in.From.Port()); v != Answer {
+		return v
+	}
+	addr := in.From.Addr()
+	if !p.Access.Allowed(addr) {
+		return Denied
+	}
+	v := Answer
+	switch s.clients.Hit(clientlog.PrefixOf(addr), in.Stamp.Time, r.packet.Version, p.Limit, s.random) {
+	case clientlog.Drop:
+		return Limited
+	case clientlog.Kiss:
+		v = Kissed
+	}
+	r.key = auth.Key{}
+	if mac := r.trailer.MAC; len(mac) != 0 {
+		var ok bool
+		if r.key, ok = p.Keys[r.trailer.KeyID]; !ok || !r.key.Verify(b[:r.trailer.MACOffset], mac) {
+			return BadAuth
+		}
+	}
+	return v
+}
+
+// count notes what kinds of requests are answered.
+func (s *Server) count(in *Arrival) {
+	c := &s.Counters
+	c.Versions[s.req.packet.Version-1]++
+	if len(s.req.trailer.MAC) != 0 {
+		c.Authenticated++
+	}
+	if in.Stamp.Kind == clock.StampDaemon {
+		c.DaemonRx++
+	}
+}
+
+// respond writes the answer over the request b.
+func (s *Server) respond(b []byte, in *Arrival, p *Policy, snap *Snapshot, kiss bool, out *Reply) {
+	q := &s.req.packet
+	received := snap.Served(in.Stamp.Time)
+	*out = Reply{tag: -1, key: s.req.key, mac: len(s.req.trailer.MAC)}
+	a := ntp.Packet{
+		Version: q.Version, Mode: answerMode(q.Mode), Poll: q.Poll, Precision: snap.Precision,
+		Origin:  q.Transmit,
+		Receive: ntp.FromInstant(received).Fuzz(snap.Precision, s.random()) | 1,
+	}
+	if p.Limit != nil {
+		a.Poll = max(a.Poll, p.Limit.Interval)
+	}
+	if kiss {
+		a.Leap, a.RefID = ntp.LeapUnsync, ntp.KissRate
+	} else {
+		snap.describe(received, &a)
+		s.interleave(q, in.From.Addr(), &a, out)
+	}
+	out.origin, out.receive = a.Origin, a.Receive
+	out.body = ntp.HeaderLen + s.putFields(b, in.Stamp.Time, snap)
+	out.Len = out.body
+	if out.mac > 0 {
+		out.Len += 4 + out.mac
+	}
+	a.Encode(b)
+}
+
+// describe fills in what the answer says about our clock at the instant at.
+func (s *Snapshot) describe(at clock.Served, a *ntp.Packet) {
+	a.Leap, a.Stratum, a.RefID = s.Leap, s.Stratum, s.RefID
+	a.RootDelay = ntp.ToShort(s.RootDelay)
+	a.RootDisp = ntp.ToShort(s.RootDisp + math.Abs(at.Sub(s.RefTime).Seconds())*s.DispRate)
+	if !s.RefTime.IsZero() {
+		a.Reference = ntp.FromInstant(s.RefTime)
+	}
 }
 
 // interleave looks up when the answer before was really sent, for a client that
-// repeats the receive timestamp of that answer as its origin. Only such clients
-// cost memory: they are known by the lowest bit, 1 in our receive timestamps
-// and 0 in our transmit timestamps.
-func (s *Responder) interleave(q, p *ntp.Packet, out *Reply) {
+// repeats the receive timestamp of that answer as its origin (RFC 9769 section
+// 2). Only such clients cost memory: they are known by the lowest bit, 1 in our
+// receive timestamps and 0 in our transmit timestamps.
+func (s *Server) interleave(q *ntp.Packet, from netip.Addr, a *ntp.Packet, out *Reply) {
 	if s.stamps == nil || q.Version != ntp.Version || q.Mode == ntp.ModeActive || q.Origin&1 == 0 || q.Receive == q.Transmit {
 		return
 	}
-	if sent, ok := s.stamps.take(q.Origin); ok && q.Receive != 0 {
-		p.Origin, p.Transmit = q.Receive, sent
+	who := s.key.Address(from)
+	if e := s.stamps.take(q.Origin, who); e.sent != 0 && q.Receive != 0 {
+		a.Origin, a.Transmit = q.Receive, e.sent
 		out.Interleaved = true
+		s.Counters.Interleaved++
+		if e.kind != clock.StampDaemon {
+			s.Counters.TrueTx++
+		}
 	}
-	out.slot = s.stamps.put(p.Receive)
+	out.tag = s.stamps.put(a.Receive, who)
 }
 
 // answerMode is the mode of an answer to a request of mode m.
@@ -169,37 +194,49 @@ func answerMode(m ntp.Mode) ntp.Mode {
 	return ntp.ModeServer
 }
 
-// Seal sets the transmit timestamp of the reply: the wall time at which it is
-// handed over for sending, read as late as possible. It returns the slot to
-// tell [Responder.Transmitted] about, or -1.
-func (s *Responder) Seal(r *Reply, w clock.Wall, snap *Snapshot) int {
-	t := ntp.FromInstant(snap.Served(w))
+// Seal completes the answer in b: the transmit timestamp, the wall time w at
+// which it leaves, decided as late as possible, and the MAC. It returns the tag,
+// below 2^30, under which to tell [Server.Transmitted] when it really left, or -1.
+func (s *Server) Seal(r *Reply, b []byte, w clock.Wall, snap *Snapshot) int {
+	t := s.transmit(r, ntp.FromInstant(snap.Served(w)), snap.Precision)
+	if !r.Interleaved {
+		binary.BigEndian.PutUint64(b[40:], uint64(t))
+	}
+	if r.tag >= 0 {
+		s.stamps.set(r.tag, t, clock.StampDaemon)
+	}
+	if r.mac > 0 {
+		var mac [auth.MaxMACLen]byte
+		binary.BigEndian.PutUint32(b[r.body:], r.key.ID())
+		copy(b[r.body+4:r.Len], r.key.AppendMAC(mac[:0], b[:r.body]))
+	}
+	return r.tag
+}
+
+// transmit makes the transmit timestamp of t: unlike every other timestamp in
+// the answer, so that it cannot be taken for one of them.
+func (s *Server) transmit(r *Reply, t ntp.Timestamp, precision int8) ntp.Timestamp {
 	for {
-		f := t.Fuzz(snap.Precision, s.random()) &^ 1
-		if f != r.Packet.Origin && f != r.Packet.Receive && f != 0 {
-			t = f
-			break
+		f := t.Fuzz(precision, s.random()) &^ 1
+		if f != r.origin && f != r.receive && f != 0 {
+			return f
 		}
 		t += 2
 	}
-	if !r.Interleaved {
-		r.Packet.Transmit = t
-	}
-	if r.slot >= 0 {
-		s.stamps.set(r.slot, t)
-	}
-	return r.slot
 }
 
-// Transmitted tells when the reply in a slot really left. Late or wild stamps
-// are not believed.
-func (s *Responder) Transmitted(slot int, w clock.Wall, snap *Snapshot) {
-	if s.stamps == nil || slot < 0 || slot >= len(s.stamps.entries) {
+// Transmitted tells when the answer with a tag really left. Stamps that come too
+// late or make no sense are not believed.
+func (s *Server) Transmitted(tag int, at clock.Stamp, snap *Snapshot) {
+	e := s.stamps.entry(tag)
+	if e == nil {
 		return
 	}
-	at := snap.Served(w)
-	early := s.stamps.entries[slot].sent.Served()
-	if d := at.Sub(early); d >= 0 && d <= clock.Second {
-		s.stamps.set(slot, ntp.FromInstant(at)&^1)
+	left := snap.Served(at.Time)
+	if d := left.Sub(e.sent.Served()); d >= -earliest && d <= clock.Second {
+		s.stamps.set(tag, ntp.FromInstant(left)&^1, at.Kind)
 	}
 }
+
+// earliest is how long before the foretold time a datagram may have left.
+const earliest = clock.Millisecond

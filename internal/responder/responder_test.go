@@ -3,11 +3,16 @@
 package responder
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
+	"foliot/internal/acl"
+	"foliot/internal/auth"
+	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 )
@@ -28,8 +33,8 @@ func snapshot() *Snapshot {
 	}
 }
 
-// request returns the octets of a request of n octets.
-func request(version uint8, mode ntp.Mode, n int) []byte {
+// packet returns the octets of a request of n octets.
+func packet(version uint8, mode ntp.Mode, n int) []byte {
 	p := ntp.Packet{Version: version, Mode: mode, Poll: 6, Transmit: 0x123456789abcdef1}
 	b := p.AppendTo(nil)
 	if n < len(b) {
@@ -38,28 +43,47 @@ func request(version uint8, mode ntp.Mode, n int) []byte {
 	return append(b, make([]byte, n-len(b))...)
 }
 
-// serve answers b as the daemon does without access control and keys.
-func serve(r *Responder, b []byte, port uint16, rx clock.Wall, snap *Snapshot) ([]byte, Verdict) {
-	var req Request
-	if v := Judge(b, port, &req); v != Answer {
+// everybody may ask, as often as they like.
+var everybody = &Policy{Access: acl.New([]acl.Rule{{Allow: true, Everything: true}}), Keys: auth.Ring{7: key}}
+
+// newServer returns a server with room for so many clients.
+func newServer(stamps int) *Server {
+	return NewServer(Config{Stamps: stamps, Log: 1 << 16, Key: clientlog.HashKey{3, 4}, Random: random()})
+}
+
+// serve answers b, which stays as it is. The answer is sealed 20 us after rx and
+// leaves 10 us later.
+func serve(s *Server, b []byte, port uint16, rx clock.Wall, snap *Snapshot) ([]byte, Verdict) {
+	from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 9}), port)
+	out, v := exchange(s, b, from, rx, everybody, snap)
+	return out, v
+}
+
+func exchange(s *Server, b []byte, from netip.AddrPort, rx clock.Wall, p *Policy, snap *Snapshot) ([]byte, Verdict) {
+	b = bytes.Clone(b)
+	before := bytes.Clone(b)
+	var out Reply
+	in := Arrival{From: from, Stamp: clock.Stamp{Time: rx, Kind: clock.StampKernel}}
+	if v := s.Receive(b, &in, p, snap, &out); v != Answer && v != Kissed {
+		if !bytes.Equal(b, before) {
+			panic("a request that is not answered was changed")
+		}
 		return nil, v
 	}
-	var out Reply
-	r.Respond(&req, rx, snap, &out)
-	slot := r.Seal(&out, rx.Add(20*clock.Microsecond), snap)
-	r.Transmitted(slot, rx.Add(30*clock.Microsecond), snap)
-	return AppendFields(out.Packet.AppendTo(nil), &req, rx, snap), Answer
+	tag := s.Seal(&out, b[:out.Len], rx.Add(20*clock.Microsecond), snap)
+	s.Transmitted(tag, clock.Stamp{Time: rx.Add(30 * clock.Microsecond), Kind: clock.StampKernel}, snap)
+	return b[:out.Len], Answer
 }
 
 // TestEveryRequest sends every mode and version at every length, from the NTP
 // port and from another.
 func TestEveryRequest(t *testing.T) {
-	r, snap := New(8, random()), snapshot()
+	r, snap := newServer(8), snapshot()
 	for _, port := range []uint16{123, 40000} {
 		for version := range uint8(8) {
 			for mode := range ntp.Mode(8) {
 				for n := range 1501 {
-					b := request(version, mode, n)
+					b := packet(version, mode, n)
 					got, v := serve(r, b, port, wall(int64(n)), snap)
 					want := wantVerdict(version, mode, n, port)
 					if v != want {
@@ -90,8 +114,10 @@ func wantVerdict(version uint8, mode ntp.Mode, n int, port uint16) Verdict {
 		return BadVersion
 	case mode != ntp.ModeClient && mode != ntp.ModeActive && (mode != 0 || version != 1 || port == 123):
 		return BadMode
-	case rest == 0, rest >= 20 && rest <= 68:
+	case rest == 0:
 		return Answer
+	case rest >= 20 && rest <= 68:
+		return BadAuth // a MAC, of a key that we do not have
 	}
 	return BadTrailer
 }
@@ -114,10 +140,10 @@ func checkAnswer(t *testing.T, b []byte, version uint8, mode ntp.Mode) {
 // TestNoPingPong bounces answers between two responders: it stops at once, for
 // every kind of first packet and from whatever port.
 func TestNoPingPong(t *testing.T) {
-	a, b, snap := New(8, random()), New(8, random()), snapshot()
+	a, b, snap := newServer(8), newServer(8), snapshot()
 	for _, port := range []uint16{123, 40000} {
 		for first := range 256 {
-			pkt := request(4, 0, 48)
+			pkt := packet(4, 0, 48)
 			pkt[0] = byte(first)
 			answer, v := serve(a, pkt, port, wall(0), snap)
 			if v != Answer {
@@ -133,8 +159,8 @@ func TestNoPingPong(t *testing.T) {
 }
 
 func TestAnswer(t *testing.T) {
-	r, snap := New(0, random()), snapshot()
-	b, _ := serve(r, request(3, ntp.ModeClient, 48), 40000, wall(0), snap)
+	r, snap := newServer(0), snapshot()
+	b, _ := serve(r, packet(3, ntp.ModeClient, 48), 40000, wall(0), snap)
 	var p ntp.Packet
 	p.Decode(b)
 	if p.Leap != ntp.LeapInsert || p.Stratum != 2 || p.RefID != 0xc0000201 || p.Precision != -20 {
@@ -157,7 +183,7 @@ func TestAnswer(t *testing.T) {
 		t.Errorf("root dispersion %v, want %v", p.RootDisp.Seconds(), want.Seconds())
 	}
 	snap.RefTime, snap.Stratum, snap.Leap = clock.Served{}, 0, ntp.LeapUnsync
-	b, _ = serve(r, request(4, ntp.ModeClient, 48), 40000, wall(0), snap)
+	b, _ = serve(r, packet(4, ntp.ModeClient, 48), 40000, wall(0), snap)
 	p.Decode(b)
 	if p.Reference != 0 || p.Leap != ntp.LeapUnsync || p.Stratum != 0 {
 		t.Errorf("an unsynchronised answer is %+v", p)
@@ -182,10 +208,10 @@ func TestFuzzBits(t *testing.T) {
 	for precision := math.MinInt8; precision <= math.MaxInt8; precision++ {
 		snap := &Snapshot{Precision: int8(precision), Stratum: 1}
 		bits := max(0, min(32+precision, 31))
-		r := New(0, random())
+		r := newServer(0)
 		ones, zeros := ntp.Timestamp(0), ^ntp.Timestamp(0)
 		for range 200 {
-			b, _ := serve(r, request(4, ntp.ModeClient, 48), 40000, wall(123456789), snap)
+			b, _ := serve(r, packet(4, ntp.ModeClient, 48), 40000, wall(123456789), snap)
 			var p ntp.Packet
 			p.Decode(b)
 			ones, zeros = ones|p.Receive, zeros&p.Receive
@@ -207,14 +233,16 @@ func TestFuzzBits(t *testing.T) {
 // time stands still and nothing is random.
 func TestTransmitIsUnique(t *testing.T) {
 	snap := &Snapshot{Precision: -32}
-	r := New(0, func() uint64 { return 0 })
+	r := NewServer(Config{Random: func() uint64 { return 0 }})
 	at := ntp.FromInstant(snap.Served(wall(0)))
 	for _, origin := range []ntp.Timestamp{at, at &^ 1, at | 1, at + 2} {
 		q := ntp.Packet{Version: 4, Mode: ntp.ModeClient, Transmit: origin}
+		b := q.AppendTo(nil)
 		var out Reply
-		r.Respond(&Request{Packet: q}, wall(0), snap, &out)
-		r.Seal(&out, wall(0), snap)
-		p := &out.Packet
+		r.Receive(b, &Arrival{From: anybody, Stamp: clock.Stamp{Time: wall(0)}}, everybody, snap, &out)
+		r.Seal(&out, b, wall(0), snap)
+		var p ntp.Packet
+		p.Decode(b)
 		if p.Transmit == p.Origin || p.Transmit == p.Receive || p.Transmit == 0 || p.Transmit&1 != 0 {
 			t.Errorf("origin %#x: receive %#x, transmit %#x", p.Origin, p.Receive, p.Transmit)
 		}
@@ -225,8 +253,24 @@ func TestTransmitIsUnique(t *testing.T) {
 }
 
 func withField(body []byte, n int) []byte {
-	b := request(4, ntp.ModeClient, 48)
+	b := packet(4, ntp.ModeClient, 48)
 	return append(ntp.AppendField(b, ntp.FieldMonoRoot, body, 0), make([]byte, n)...)
+}
+
+// key is one that the tests' policy knows.
+var key = newKey(7)
+
+func newKey(id uint32) auth.Key {
+	k, err := auth.NewKey(id, auth.SHA1, []byte("secret of key "+string(rune('a'+id))))
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
+func withMAC(b []byte) []byte {
+	mac := key.AppendMAC(nil, b)
+	return append(binary.BigEndian.AppendUint32(b, key.ID()), mac...)
 }
 
 func monoBody(n int) []byte {
@@ -242,18 +286,18 @@ func TestMonoRootField(t *testing.T) {
 		answered bool
 	}{
 		{"as clients send it", withField(monoBody(24), 0), true},
-		{"with a MAC", withField(monoBody(24), 20), true},
-		{"behind another field", ntp.AppendField(ntp.AppendField(request(4, 3, 48), 0x104, make([]byte, 28), 0),
+		{"with a MAC", withMAC(withField(monoBody(24), 0)), true},
+		{"behind another field", ntp.AppendField(ntp.AppendField(packet(4, 3, 48), 0x104, make([]byte, 28), 0),
 			ntp.FieldMonoRoot, monoBody(24), 0), true},
 		{"without magic", withField(make([]byte, 24), 0), false},
 		{"too long", withField(monoBody(28), 0), false},
-		{"another field", ntp.AppendField(request(4, 3, 48), 0x104, monoBody(24), 28), false},
-		{"none", request(4, 3, 48), false},
+		{"another field", ntp.AppendField(packet(4, 3, 48), 0x104, monoBody(24), 28), false},
+		{"none", packet(4, 3, 48), false},
 	}
 	for _, tt := range tests {
 		snap := snapshot()
 		snap.MonoOffset = -3
-		b, v := serve(New(0, random()), tt.req, 40000, wall(0), snap)
+		b, v := serve(newServer(0), tt.req, 40000, wall(0), snap)
 		if v != Answer {
 			t.Errorf("%s: %v", tt.name, v)
 			continue
@@ -261,8 +305,12 @@ func TestMonoRootField(t *testing.T) {
 		if len(b) > len(tt.req) {
 			t.Errorf("%s: %d octets answer %d", tt.name, len(b), len(tt.req))
 		}
-		typ, body, rest, ok := ntp.NextField(b[48:])
-		if ok != tt.answered || len(rest) != 0 {
+		tr, split := ntp.SplitTrailer(b, 4)
+		if tr.KeyID != 0 && !key.Verify(b[:tr.MACOffset], tr.MAC) {
+			t.Errorf("%s: the MAC is wrong", tt.name)
+		}
+		typ, body, rest, ok := ntp.NextField(tr.Fields)
+		if ok != tt.answered || len(rest) != 0 || !split {
 			t.Errorf("%s: a field %v with %d octets behind, want %v", tt.name, ok, len(rest), tt.answered)
 		}
 		if !ok {
@@ -279,6 +327,9 @@ func TestMonoRootField(t *testing.T) {
 		}
 	}
 }
+
+// anybody is the address of a client.
+var anybody = netip.MustParseAddrPort("192.0.2.9:40000")
 
 func TestFixed28(t *testing.T) {
 	for _, tt := range []struct {
@@ -306,28 +357,27 @@ func TestNoAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	snap := snapshot()
-	b := withField(monoBody(24), 0)
-	buf := make([]byte, 0, 200)
 	for _, interleaved := range []bool{false, true} {
-		r := New(16, random())
+		r := newServer(16)
+		ask := withField(monoBody(24), 0)
+		b := make([]byte, len(ask))
+		in := Arrival{From: anybody, Stamp: clock.Stamp{Kind: clock.StampKernel}}
 		var hits int
-		var req Request
 		var out Reply
 		n := testing.AllocsPerRun(1, func() {
 			hits = 0
 			for i := range int64(10000) {
+				copy(b, ask)
 				if interleaved {
-					binary.BigEndian.PutUint64(b[24:], uint64(out.Packet.Receive))
+					binary.BigEndian.PutUint64(b[24:], uint64(out.receive))
 					binary.BigEndian.PutUint64(b[32:], uint64(i+1))
 				}
-				if v := Judge(b, 40000, &req); v != Answer {
+				in.Stamp.Time = wall(i * 1e6)
+				if v := r.Receive(b, &in, everybody, snap, &out); v != Answer {
 					t.Fatal(v)
 				}
-				rx := wall(i * 1e6)
-				r.Respond(&req, rx, snap, &out)
-				slot := r.Seal(&out, rx.Add(10), snap)
-				r.Transmitted(slot, rx.Add(1e4), snap)
-				buf = AppendFields(out.Packet.AppendTo(buf[:0]), &req, rx, snap)
+				tag := r.Seal(&out, b[:out.Len], in.Stamp.Time.Add(10), snap)
+				r.Transmitted(tag, clock.Stamp{Time: in.Stamp.Time.Add(1e4), Kind: clock.StampKernel}, snap)
 				if out.Interleaved {
 					hits++
 				}
@@ -339,16 +389,19 @@ func TestNoAllocations(t *testing.T) {
 		if interleaved && hits < 9998 || !interleaved && hits != 0 {
 			t.Errorf("interleaved %v: %d interleaved answers", interleaved, hits)
 		}
+		if c := &r.Counters; interleaved && c.TrueTx != c.Interleaved {
+			t.Errorf("%d of %d interleaved answers have the kernel's timestamp", c.TrueTx, c.Interleaved)
+		}
 	}
 }
 
 func FuzzServe(f *testing.F) {
-	f.Add(request(4, ntp.ModeClient, 48), uint16(40000), int8(-20))
+	f.Add(packet(4, ntp.ModeClient, 48), uint16(40000), int8(-20))
 	f.Add(withField(monoBody(24), 20), uint16(123), int8(-32))
-	f.Add(request(1, 0, 48), uint16(40000), int8(0))
-	f.Add(request(4, ntp.ModeActive, 116), uint16(123), int8(127))
+	f.Add(packet(1, 0, 48), uint16(40000), int8(0))
+	f.Add(packet(4, ntp.ModeActive, 116), uint16(123), int8(127))
 	f.Fuzz(func(t *testing.T, b []byte, port uint16, precision int8) {
-		r, other, snap := New(2, random()), New(2, random()), snapshot()
+		r, other, snap := newServer(2), newServer(2), snapshot()
 		snap.Precision = precision
 		for i := range int64(3) {
 			answer, v := serve(r, b, port, wall(i*1e9), snap)

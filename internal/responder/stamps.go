@@ -2,82 +2,145 @@
 
 package responder
 
-import "foliot/internal/ntp"
+import (
+	"math/bits"
 
-// stampStore maps receive timestamps of requests to transmit timestamps of the
-// answers. It is a ring: the newest replaces the oldest, so its size bounds both
-// the memory and how many clients can be in interleaved mode at once. An index
-// by hash finds entries in constant time.
+	"foliot/internal/clock"
+	"foliot/internal/ntp"
+)
+
+// stampWays is how many entries a set of the store has.
+const stampWays = 8
+
+// stampStore holds, for clients in interleaved mode, when the answers to their
+// last requests left. An entry is found by the receive timestamp that the client
+// repeats, and is given to the address that it was made for alone.
+//
+// Its size is decided when it is made. An entry lives in one of two small sets
+// that a keyed hash of the timestamp chooses; when both are full it takes the place of
+// the oldest. So what counts is how many clients there are, and not how often they
+// ask, and up to half of the size hardly any is driven out.
 type stampStore struct {
-	entries []stampEntry
-	index   []int32 // by hash of the receive timestamp: first entry of a chain, -1 none
-	next    int
+	sets []stampSet
+	key  uint64
 }
+
+type stampSet [stampWays]stampEntry
 
 type stampEntry struct {
 	received ntp.Timestamp // 0 = free
-	sent     ntp.Timestamp
-	chain    int32 // next entry with the same hash, -1 none
+	sent     ntp.Timestamp // 0 = not known yet
+	who      uint64        // hash of the client's address
+	kind     clock.StampKind
+	uses     uint8 // of the entry, so that a late stamp is not taken for another answer's
 }
 
-// newStampStore returns a store of n entries, nil for n <= 0.
-func newStampStore(n int) *stampStore {
+// A tag names an entry and its use: the number of the entry in the lower bits.
+const (
+	entryBits = 24
+	maxUses   = 1 << 6
+	maxStamps = 1 << entryBits
+)
+
+// newStampStore returns a store of at least n entries, nil for n <= 0.
+func newStampStore(n int, key uint64) *stampStore {
 	if n <= 0 {
 		return nil
 	}
-	size := 1
-	for size < n {
-		size *= 2
-	}
-	s := &stampStore{entries: make([]stampEntry, n), index: make([]int32, size)}
-	for i := range s.index {
-		s.index[i] = -1
-	}
-	return s
+	n = min(n, maxStamps)
+	return &stampStore{sets: make([]stampSet, (n+stampWays-1)/stampWays), key: key | 1}
 }
 
-func (s *stampStore) bucket(t ntp.Timestamp) *int32 {
-	h := uint64(t) * 0x9E3779B97F4A7C15
-	return &s.index[h>>32&uint64(len(s.index)-1)]
+// places returns the two sets for a timestamp; they may be the same.
+func (s *stampStore) places(t ntp.Timestamp) [2]int {
+	h := (uint64(t) ^ s.key) * 0x9E3779B97F4A7C15
+	n := uint64(len(s.sets))
+	a, _ := bits.Mul64(h, n)
+	b, _ := bits.Mul64(bits.RotateLeft64(h, 32)*0x9E3779B97F4A7C15, n)
+	return [2]int{int(a), int(b)}
 }
 
-// put stores a receive timestamp, whose transmit timestamp follows by set.
-func (s *stampStore) put(received ntp.Timestamp) int {
-	i := s.next
-	s.next = (s.next + 1) % len(s.entries)
-	s.remove(i)
-	b := s.bucket(received)
-	s.entries[i] = stampEntry{received: received, chain: *b}
-	*b = int32(i)
-	return i
+// put stores a receive timestamp, whose transmit timestamp follows by set, and
+// returns the tag of the entry.
+func (s *stampStore) put(received ntp.Timestamp, who uint64) int {
+	at := s.room(received)
+	e := &s.sets[at/stampWays][at%stampWays]
+	*e = stampEntry{received: received, who: who, uses: (e.uses + 1) % maxUses}
+	return int(e.uses)<<entryBits | at
 }
 
-func (s *stampStore) set(slot int, sent ntp.Timestamp) { s.entries[slot].sent = sent }
-
-// take finds the transmit timestamp for received and forgets it: each answers
-// one request only.
-func (s *stampStore) take(received ntp.Timestamp) (ntp.Timestamp, bool) {
-	for i := *s.bucket(received); i >= 0; i = s.entries[i].chain {
-		if e := &s.entries[i]; e.received == received {
-			sent := e.sent
-			s.remove(int(i))
-			return sent, sent != 0
+// room returns the number of a free entry for a timestamp, else of the oldest
+// that may be had.
+func (s *stampStore) room(t ntp.Timestamp) int {
+	oldest, age := 0, ntp.Timestamp(0)
+	for _, set := range s.places(t) {
+		for i := range s.sets[set] {
+			e := &s.sets[set][i]
+			if e.received == 0 {
+				return set*stampWays + i
+			}
+			if a := t - e.received; a >= age {
+				oldest, age = set*stampWays+i, a
+			}
 		}
 	}
-	return 0, false
+	return oldest
 }
 
-// remove unlinks entry i.
-func (s *stampStore) remove(i int) {
-	e := &s.entries[i]
-	if e.received == 0 {
-		return
+// entry returns the entry that a tag names, nil if it has another use by now.
+func (s *stampStore) entry(tag int) *stampEntry {
+	i := tag & (maxStamps - 1)
+	if s == nil || tag < 0 || i >= len(s.sets)*stampWays {
+		return nil
 	}
-	for p := s.bucket(e.received); *p >= 0; p = &s.entries[*p].chain {
-		if *p == int32(i) {
-			*p = e.chain
-			break
+	if e := &s.sets[i/stampWays][i%stampWays]; e.received != 0 && int(e.uses) == tag>>entryBits {
+		return e
+	}
+	return nil
+}
+
+func (s *stampStore) set(tag int, sent ntp.Timestamp, kind clock.StampKind) {
+	if e := s.entry(tag); e != nil {
+		e.sent, e.kind = sent, kind
+	}
+}
+
+// take finds what was stored for received and the client who, and forgets it:
+// each answers one request only. The zero entry means that there is none.
+func (s *stampStore) take(received ntp.Timestamp, who uint64) stampEntry {
+	for _, set := range s.places(received) {
+		for i := range s.sets[set] {
+			if e := &s.sets[set][i]; e.received == received && e.who == who {
+				found := *e
+				*e = stampEntry{uses: e.uses}
+				return found
+			}
 		}
 	}
-	*e = stampEntry{chain: -1}
+	return stampEntry{}
+}
+
+// span returns how many entries are in use and the time between the oldest and
+// the newest of them.
+func (s *stampStore) span() (n int, span clock.Interval) {
+	if s == nil {
+		return 0, 0
+	}
+	var oldest, newest ntp.Timestamp
+	for i := range s.sets {
+		for j := range s.sets[i] {
+			t := s.sets[i][j].received
+			if t == 0 {
+				continue
+			}
+			if n == 0 || int64(t-oldest) < 0 {
+				oldest = t
+			}
+			if n == 0 || int64(t-newest) > 0 {
+				newest = t
+			}
+			n++
+		}
+	}
+	return n, newest.Served().Sub(oldest.Served())
 }

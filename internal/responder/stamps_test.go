@@ -4,6 +4,7 @@ package responder
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	"foliot/internal/clock"
@@ -13,19 +14,30 @@ import (
 // client is one in interleaved mode: it repeats the receive timestamp of the
 // last answer as its origin.
 type client struct {
-	r      *Responder
+	r      *Server
+	from   netip.AddrPort
 	snap   *Snapshot
 	random func() uint64
 	last   ntp.Packet
 	first  bool
 }
 
-func newClient(r *Responder, seed uint64) *client {
-	return &client{r: r, snap: snapshot(), random: rand.New(rand.NewPCG(seed, 0)).Uint64, first: true}
+func newClient(r *Server, seed uint64) *client {
+	addr := netip.AddrFrom4([4]byte{10, byte(seed >> 16), byte(seed >> 8), byte(seed)})
+	return &client{
+		r: r, from: netip.AddrPortFrom(addr, 40000), snap: snapshot(),
+		random: rand.New(rand.NewPCG(seed, 0)).Uint64, first: true,
+	}
+}
+
+// answer is what a client got.
+type answer struct {
+	Reply
+	Packet ntp.Packet
 }
 
 // ask sends a request that arrives at rx; the answer really leaves 50 us later.
-func (c *client) ask(rx clock.Wall) (q ntp.Packet, out Reply, left clock.Wall) {
+func (c *client) ask(rx clock.Wall) (q ntp.Packet, out answer, left clock.Wall) {
 	q = ntp.Packet{Version: 4, Mode: ntp.ModeClient, Transmit: ntp.Timestamp(c.random() | 2)}
 	if !c.first {
 		q.Origin, q.Receive = c.last.Receive, ntp.Timestamp(c.random()|4)
@@ -33,10 +45,15 @@ func (c *client) ask(rx clock.Wall) (q ntp.Packet, out Reply, left clock.Wall) {
 	return q, c.send(q, rx), rx.Add(50 * clock.Microsecond)
 }
 
-func (c *client) send(q ntp.Packet, rx clock.Wall) (out Reply) {
-	c.r.Respond(&Request{Packet: q}, rx, c.snap, &out)
-	slot := c.r.Seal(&out, rx.Add(10*clock.Microsecond), c.snap)
-	c.r.Transmitted(slot, rx.Add(50*clock.Microsecond), c.snap)
+func (c *client) send(q ntp.Packet, rx clock.Wall) (out answer) {
+	b := q.AppendTo(nil)
+	in := Arrival{From: c.from, Stamp: clock.Stamp{Time: rx, Kind: clock.StampKernel}}
+	if v := c.r.Receive(b, &in, everybody, c.snap, &out.Reply); v != Answer {
+		panic(v)
+	}
+	tag := c.r.Seal(&out.Reply, b, rx.Add(10*clock.Microsecond), c.snap)
+	c.r.Transmitted(tag, clock.Stamp{Time: rx.Add(50 * clock.Microsecond), Kind: clock.StampKernel}, c.snap)
+	out.Packet.Decode(b)
 	c.last, c.first = out.Packet, false
 	return out
 }
@@ -50,7 +67,7 @@ func (c *client) isLeft(ts ntp.Timestamp, left clock.Wall) bool {
 // TestInterleaved follows RFC 9769 section 2: the first two answers are basic,
 // from the third on each tells when the one before left.
 func TestInterleaved(t *testing.T) {
-	c := newClient(New(4, random()), 1)
+	c := newClient(newServer(4), 1)
 	var before clock.Wall
 	for i := range int64(10) {
 		q, out, left := c.ask(wall(i * 1e9))
@@ -81,7 +98,7 @@ func TestInterleavedRefused(t *testing.T) {
 		{"symmetric", func(q *ntp.Packet) { q.Mode = ntp.ModeActive }},
 	}
 	for _, tt := range tests {
-		c := newClient(New(4, random()), 1)
+		c := newClient(newServer(4), 1)
 		c.ask(wall(0))
 		c.ask(wall(1e9))
 		q := ntp.Packet{Version: 4, Mode: ntp.ModeClient, Origin: c.last.Receive, Receive: 0x1234, Transmit: 0x5678}
@@ -93,7 +110,7 @@ func TestInterleavedRefused(t *testing.T) {
 }
 
 func TestInterleavedOnce(t *testing.T) {
-	c := newClient(New(4, random()), 1)
+	c := newClient(newServer(4), 1)
 	c.ask(wall(0))
 	c.ask(wall(1e9))
 	q := ntp.Packet{Version: 4, Mode: ntp.ModeClient, Origin: c.last.Receive, Receive: 0x1234, Transmit: 0x5678}
@@ -107,14 +124,17 @@ func TestInterleavedOnce(t *testing.T) {
 	}
 }
 
-// TestStampRing: as many clients as there are stamps are served, one more
-// drives the oldest out, and all of them get the right stamps.
-func TestStampRing(t *testing.T) {
-	const size = 100
-	for _, clients := range []int{1, size, size + 1, 3 * size} {
-		r := New(size, random())
-		all := make([]*client, clients)
-		left := make([]clock.Wall, clients)
+// TestManyClients: with as many clients as half of the stamps hardly any is
+// driven out by another, with far too many none gets the stamp of another.
+func TestManyClients(t *testing.T) {
+	const size = 1024
+	for _, tt := range []struct {
+		clients int
+		least   float64 // share of the requests answered in interleaved mode
+	}{{1, 1}, {size / 4, 1}, {size / 2, 0.995}, {3 * size, 0}} {
+		r := newServer(size)
+		all := make([]*client, tt.clients)
+		left := make([]clock.Wall, tt.clients)
 		for i := range all {
 			all[i] = newClient(r, uint64(i))
 		}
@@ -126,25 +146,37 @@ func TestStampRing(t *testing.T) {
 				if out.Interleaved {
 					hits++
 					if !c.isLeft(out.Packet.Transmit, left[i]) {
-						t.Fatalf("%d clients: client %d got the stamp of another", clients, i)
+						t.Fatalf("%d clients: client %d got the stamp of another", tt.clients, i)
 					}
 				}
 				left[i] = l
 			}
 		}
-		want := 0
-		if clients <= size {
-			want = clients * (rounds - 2)
+		if share := float64(hits) / float64(tt.clients*(rounds-2)); share < tt.least {
+			t.Errorf("%d clients, %d stamps: %.4f of the answers are interleaved, want %v", tt.clients, size, share, tt.least)
 		}
-		if hits != want {
-			t.Errorf("%d clients, %d stamps: %d interleaved answers, want %d", clients, size, hits, want)
-		}
+	}
+}
+
+// TestStampIsTheClients: the receive timestamp in an answer is of no use to
+// another address, nor does its try cost the client its stamp.
+func TestStampIsTheClients(t *testing.T) {
+	r := newServer(64)
+	c, thief := newClient(r, 1), newClient(r, 2)
+	c.ask(wall(0))
+	c.ask(wall(1e9))
+	q := ntp.Packet{Version: 4, Mode: ntp.ModeClient, Origin: c.last.Receive, Receive: 0x1234, Transmit: 0x5678}
+	if out := thief.send(q, wall(15e8)); out.Interleaved {
+		t.Error("another address got the stamp")
+	}
+	if _, out, _ := c.ask(wall(2e9)); !out.Interleaved {
+		t.Error("the try of another address cost the client its stamp")
 	}
 }
 
 // TestBasicClientsCostNothing: basic clients, however many, drive nobody out.
 func TestBasicClientsCostNothing(t *testing.T) {
-	r := New(1, random())
+	r := newServer(1)
 	c := newClient(r, 1)
 	c.ask(wall(0))
 	c.ask(wall(1e9))
@@ -163,95 +195,113 @@ func TestBasicClientsCostNothing(t *testing.T) {
 
 func TestNoStamps(t *testing.T) {
 	for _, size := range []int{0, -1} {
-		c := newClient(New(size, random()), 1)
+		c := newClient(newServer(size), 1)
 		for i := range int64(5) {
-			if _, out, _ := c.ask(wall(i * 1e9)); out.Interleaved || out.slot != -1 {
-				t.Fatalf("a responder with %d stamps is in interleaved mode", size)
+			if _, out, _ := c.ask(wall(i * 1e9)); out.Interleaved || out.tag != -1 {
+				t.Fatalf("a server with %d stamps is in interleaved mode", size)
 			}
 		}
-		c.r.Transmitted(0, wall(0), c.snap)
+		c.r.Transmitted(0, clock.Stamp{}, c.snap)
 	}
 }
 
-// TestTransmitted: only a stamp of up to 1 s after the time in the answer
+// TestTransmitted: only a stamp from about the time in the answer to 1 s later
 // replaces it.
 func TestTransmitted(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		delay clock.Interval
-		slot  int
+		tag   func(tag int) int
 		taken bool
 	}{
-		{"at once", 0, 0, true},
-		{"a millisecond", clock.Millisecond, 0, true},
-		{"a second", clock.Second, 0, true},
-		{"over a second", clock.Second + clock.Microsecond, 0, false},
-		{"early", -clock.Microsecond, 0, false},
-		{"wild slot", clock.Millisecond, 99, false},
-		{"no slot", clock.Millisecond, -1, false},
+		{"at once", 0, same, true},
+		{"a millisecond", clock.Millisecond, same, true},
+		{"a second", clock.Second, same, true},
+		{"over a second", clock.Second + clock.Microsecond, same, false},
+		{"a little earlier than foretold", -clock.Microsecond, same, true},
+		{"early", -2 * clock.Millisecond, same, false},
+		{"of another answer", clock.Millisecond, func(tag int) int { return tag + 1<<entryBits }, false},
+		{"wild tag", clock.Millisecond, func(int) int { return 99 }, false},
+		{"no tag", clock.Millisecond, func(int) int { return -1 }, false},
 	} {
 		snap := snapshot()
 		snap.Precision = -32
-		r := New(1, random())
+		r := newServer(1)
 		c := newClient(r, 1)
 		c.snap = snap
 		c.ask(wall(0))
 		q := ntp.Packet{Version: 4, Mode: ntp.ModeClient, Origin: c.last.Receive, Receive: 8, Transmit: 9}
+		b := q.AppendTo(nil)
 		var out Reply
-		r.Respond(&Request{Packet: q}, wall(1e9), snap, &out)
-		slot := r.Seal(&out, wall(1e9), snap)
-		if slot != 0 {
-			t.Fatalf("%s: slot %d, want 0", tt.name, slot)
+		r.Receive(b, &Arrival{From: c.from, Stamp: clock.Stamp{Time: wall(1e9)}}, everybody, snap, &out)
+		tag := r.Seal(&out, b, wall(1e9), snap)
+		if tag < 0 || tag >= 1<<30 {
+			t.Fatalf("%s: tag %d, want 0 to 2^30-1", tt.name, tag)
 		}
-		early := out.Packet.Transmit
-		r.Transmitted(tt.slot, wall(1e9).Add(tt.delay), snap)
-		q.Origin, q.Receive = out.Packet.Receive, 10
-		out = c.send(q, wall(5e9))
-		want := early
+		var p ntp.Packet
+		p.Decode(b)
+		want := p.Transmit
+		left := wall(1e9).Add(tt.delay)
+		r.Transmitted(tt.tag(tag), clock.Stamp{Time: left, Kind: clock.StampKernel}, snap)
+		q.Origin, q.Receive = p.Receive, 10
+		got := c.send(q, wall(5e9))
 		if tt.taken {
-			want = ntp.FromInstant(snap.Served(wall(1e9).Add(tt.delay))) &^ 1
+			want = ntp.FromInstant(snap.Served(left)) &^ 1
 		}
-		if !out.Interleaved || out.Packet.Transmit != want {
-			t.Errorf("%s: transmit %#x, want %#x", tt.name, out.Packet.Transmit, want)
+		if !got.Interleaved || got.Packet.Transmit != want {
+			t.Errorf("%s: transmit %#x, want %#x", tt.name, got.Packet.Transmit, want)
+		}
+		if true := r.Counters.TrueTx == 1; true != tt.taken {
+			t.Errorf("%s: %d answers with a timestamp of the kernel", tt.name, r.Counters.TrueTx)
 		}
 	}
 }
 
-// TestStore compares the store with a map and a queue.
+func same(tag int) int { return tag }
+
+// TestStore compares the store with one that forgets nothing: what it finds is
+// right, it finds the newest, and it never holds more than it has room for.
 func TestStore(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
-	for _, size := range []int{1, 2, 3, 7, 64} {
-		s := newStampStore(size)
-		model := make(map[ntp.Timestamp]ntp.Timestamp)
-		ring := make([]ntp.Timestamp, size)
-		next := 0
+	for _, size := range []int{1, 8, 64, 1000} {
+		s := newStampStore(size, rng.Uint64())
+		type key struct {
+			received ntp.Timestamp
+			who      uint64
+		}
+		model := make(map[key]ntp.Timestamp)
+		now := ntp.Timestamp(rng.Uint64())
 		for range 20000 {
-			key := ntp.Timestamp(rng.Uint64N(uint64(4*size)))*2 + 1
-			if _, held := model[key]; !held && rng.IntN(2) == 0 {
-				delete(model, ring[next])
-				slot := s.put(key)
-				if slot != next {
-					t.Fatalf("size %d: slot %d, want %d", size, slot, next)
+			now += ntp.Timestamp(1 + rng.Uint64N(1<<20))
+			k := key{now, rng.Uint64N(4)}
+			tag := s.put(k.received, k.who)
+			model[k] = ntp.Timestamp(rng.Uint64() | 2)
+			s.set(tag, model[k], clock.StampKernel)
+			if rng.IntN(3) == 0 {
+				if e := s.take(k.received, k.who+1); e.sent != 0 {
+					t.Fatalf("size %d: somebody else's entry", size)
 				}
-				sent := ntp.Timestamp(rng.Uint64() | 2)
-				s.set(slot, sent)
-				model[key], ring[next] = sent, key
-				next = (next + 1) % size
-				continue
-			}
-			want, held := model[key]
-			got, ok := s.take(key)
-			if ok != held || ok && got != want {
-				t.Fatalf("size %d: take(%d) = %d %v, want %d %v", size, key, got, ok, want, held)
-			}
-			if held {
-				delete(model, key)
-				for i := range ring {
-					if ring[i] == key {
-						ring[i] = 0
-					}
+				if e := s.take(k.received, k.who); e.sent != model[k] {
+					t.Fatalf("size %d: the newest entry gives %d, want %d", size, e.sent, model[k])
 				}
+				delete(model, k)
 			}
+		}
+		if n, span := s.span(); n > (size+7)/8*8 || n == 0 || span < 0 {
+			t.Errorf("size %d: %d entries over %v", size, n, span)
+		}
+		held := 0
+		for k, want := range model {
+			switch e := s.take(k.received, k.who); e.sent {
+			case want:
+				held++
+			case 0:
+			default:
+				t.Fatalf("size %d: %d, want %d", size, e.sent, want)
+			}
+		}
+		if n, _ := s.span(); n != 0 || held == 0 {
+			t.Errorf("size %d: %d entries found, %d left", size, held, n)
 		}
 	}
 }

@@ -13,12 +13,14 @@ import (
 
 	"foliot/internal/acl"
 	"foliot/internal/auth"
+	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/discipline"
 	"foliot/internal/drifts"
 	"foliot/internal/engine"
 	"foliot/internal/leap"
+	"foliot/internal/responder"
 	"foliot/internal/selection"
 	"foliot/internal/source"
 	"foliot/internal/stats"
@@ -54,7 +56,6 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 		Leap:          engine.LeapConfig{Mode: leapModes[c.Leap.Mode], Table: f.Leap},
 		Fallback:      drifts.FallbackConfig{Min: c.Clock.FallbackDrift.Min, Max: c.Clock.FallbackDrift.Max},
 		TempComp:      f.TempComp,
-		Keys:          f.Keys,
 		Quantum:       quantum,
 		Precision:     int8(math.Ceil(math.Log2(quantum))),
 		DriftInterval: c.Clock.DriftInterval,
@@ -66,12 +67,13 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 		s := c.Server.Smooth
 		e.Smooth = engine.SmoothConfig{Enabled: true, MaxFreq: s.MaxFreq, MaxWander: s.MaxWander, LeapOnly: s.LeapOnly}
 	}
-	if !c.Server.NoClientLog {
-		e.Stamps = stampSlots(c.Server.ClientLogLimit)
-	}
+	e.Stamps, e.ClientLog = clientMemory(c)
 	e.NoServer = c.Server.Port == 0
 	e.SharedPort = c.Server.Port != 0 && c.Client.AcquisitionPort == int(c.Server.Port)
-	e.Access = access(c.Server.Access, f.Lookup)
+	e.Policy = responder.Policy{Access: access(c.Server.Access, f.Lookup), Keys: f.Keys}
+	if r := c.Server.RateLimit; r.Enabled {
+		e.Policy.Limit = clientlog.NewLimit(r.Interval, r.Burst, r.Leak, r.KoD)
+	}
 	for i := range c.Sources {
 		e.Sources = append(e.Sources, sourceConfig(c, &c.Sources[i], f.Keys, &e))
 	}
@@ -84,10 +86,14 @@ var leapModes = map[config.LeapMode]leap.Mode{
 	config.LeapSlew: leap.ModeSlew, config.LeapIgnore: leap.ModeIgnore,
 }
 
-// stampSlots divides the memory for clients as chrony does: half of it holds
-// timestamps for interleaved mode, at 128 octets a client in all.
-func stampSlots(limit int64) int {
-	return int(min(max(limit/128, 16), 1<<24))
+// clientMemory divides the memory for clients as chrony does, 128 octets for each:
+// for its record and for a timestamp in interleaved mode.
+func clientMemory(c *config.Config) (stamps int, records int64) {
+	if c.Server.NoClientLog {
+		return 0, 0
+	}
+	clients := min(max(c.Server.ClientLogLimit/128, 16), 1<<24)
+	return int(clients), clients * int64(clientlog.RecordSize)
 }
 
 func selectionConfig(c *config.Config) selection.Config {

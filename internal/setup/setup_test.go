@@ -73,7 +73,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("quantum %g, precision %d, seed %d, drift interval %g, refresh %g, %d stamps",
 			e.Quantum, e.Precision, e.Seed, e.DriftInterval, e.RefreshEvery, e.Stamps)
 	}
-	if e.Local.Enabled || e.Smooth.Enabled || e.Drift != nil || e.TempComp != nil || e.Access.Any() || e.NoServer || e.SharedPort {
+	if e.Local.Enabled || e.Smooth.Enabled || e.Drift != nil || e.TempComp != nil || e.Policy.Access.Any() || e.NoServer || e.SharedPort {
 		t.Errorf("something is on that was not configured: %+v", e)
 	}
 	if len(e.Sources) != 1 {
@@ -156,7 +156,7 @@ acquisitionport 1123
 		t.Errorf("shared port %v, no server %v; want true, false", e.SharedPort, e.NoServer)
 	}
 	for addr, want := range map[string]bool{"192.0.2.1": true, "192.0.2.7": false, "198.51.100.1": false, "2001:db8::1": false} {
-		if got := e.Access.Allowed(netip.MustParseAddr(addr)); got != want {
+		if got := e.Policy.Access.Allowed(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("access of %s: %v, want %v", addr, got, want)
 		}
 	}
@@ -174,7 +174,7 @@ func TestSwitches(t *testing.T) {
 		"maxchange 1 0 -1":    func(e *engine.Config) bool { return e.Discipline.MaxChange == 1 && e.Discipline.ChangeIgnore == -1 },
 		"makestep 1 -1":       func(e *engine.Config) bool { return e.Discipline.StepLimit == -1 },
 		"clockprecision 1e-3": func(e *engine.Config) bool { return e.Precision == -9 && e.Quantum == 1e-3 },
-		"allow":               func(e *engine.Config) bool { return e.Access.Allowed(netip.MustParseAddr("2001:db8::1")) },
+		"allow":               func(e *engine.Config) bool { return e.Policy.Access.Allowed(netip.MustParseAddr("2001:db8::1")) },
 	} {
 		if e := engineOf(t, text, nil); !check(&e) {
 			t.Errorf("%s: %+v", text, e)
@@ -194,10 +194,10 @@ func TestAccessByName(t *testing.T) {
 		return netip.MustParseAddr("::ffff:192.0.2.9"), host == "known.example"
 	}
 	e := Engine(c, &Files{Lookup: lookup}, &Machine{Quantum: 1e-6})
-	if !e.Access.Allowed(netip.MustParseAddr("192.0.2.9")) || e.Access.Allowed(netip.MustParseAddr("192.0.2.8")) {
+	if !e.Policy.Access.Allowed(netip.MustParseAddr("192.0.2.9")) || e.Policy.Access.Allowed(netip.MustParseAddr("192.0.2.8")) {
 		t.Error("access by a name is not access of its address alone")
 	}
-	if e := Engine(c, &Files{}, &Machine{Quantum: 1e-6}); e.Access.Any() {
+	if e := Engine(c, &Files{}, &Machine{Quantum: 1e-6}); e.Policy.Access.Any() {
 		t.Error("somebody has access by names that nobody resolves")
 	}
 }

@@ -3,8 +3,10 @@
 package sim
 
 import (
+	"encoding/binary"
 	"net/netip"
 
+	"foliot/internal/acl"
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
@@ -27,13 +29,13 @@ type Server struct {
 
 	Requests int
 	w        *World
-	resp     *responder.Responder
+	server   *responder.Server
 }
 
 // Serve adds a server.
 func (w *World) Serve(s *Server) *Server {
 	s.w = w
-	s.resp = responder.New(1024, w.rng.Uint64)
+	s.server = responder.NewServer(responder.Config{Stamps: 1024, Random: w.rng.Uint64})
 	if s.Stratum == 0 {
 		s.Stratum = 1
 	}
@@ -78,21 +80,21 @@ func (s *Server) deliver(d *datagram) {
 	if s.Dead != nil && s.Dead(s.w.now) {
 		return
 	}
-	var req responder.Request
-	if responder.Judge(d.data, d.from.Port(), &req) != responder.Answer {
-		return
-	}
 	snap := s.snapshot()
 	now := s.wall(s.w.now)
+	stamp := clock.Stamp{Time: now, Kind: clock.StampKernel}
+	b := append([]byte(nil), d.data...)
 	var r responder.Reply
-	s.resp.Respond(&req, now, &snap, &r)
-	slot := s.resp.Seal(&r, now, &snap)
-	s.resp.Transmitted(slot, now, &snap)
-	if s.Kiss != 0 {
-		r.Packet.Leap, r.Packet.Stratum, r.Packet.RefID = ntp.LeapUnsync, 0, s.Kiss
+	if s.server.Receive(b, &responder.Arrival{From: d.from, Stamp: stamp}, &everybody, &snap, &r) != responder.Answer {
+		return
 	}
-	b := r.Packet.AppendTo(nil)
-	b = responder.AppendFields(b, &req, now, &snap)
+	b = b[:r.Len]
+	s.server.Transmitted(s.server.Seal(&r, b, now, &snap), stamp, &snap)
+	if s.Kiss != 0 {
+		b[0] |= byte(ntp.LeapUnsync) << 6
+		b[1] = 0
+		binary.BigEndian.PutUint32(b[12:], uint32(s.Kiss))
+	}
 	if s.Tamper != nil {
 		s.Tamper(s.w.now, b)
 	}
@@ -100,3 +102,6 @@ func (s *Server) deliver(d *datagram) {
 		s.w.send(&datagram{from: d.to, to: d.from, data: b})
 	}
 }
+
+// everybody may ask.
+var everybody = responder.Policy{Access: acl.New([]acl.Rule{{Allow: true, Everything: true}})}

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"testing"
 
+	"foliot/internal/acl"
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
@@ -33,7 +34,7 @@ type lab struct {
 	drift  float64        // how much slower our clock runs
 	noTx   bool           // no transmit stamps at all
 
-	resp         *responder.Responder
+	server       *responder.Server
 	snap         responder.Snapshot
 	there, back  clock.Interval // delays
 	serverAhead  clock.Interval
@@ -42,6 +43,12 @@ type lab struct {
 	sent         clock.Interval // when the last request left
 	wire, answer []byte
 }
+
+// client asks, and everybody may.
+var (
+	client    = netip.MustParseAddrPort("192.0.2.77:40000")
+	everybody = &responder.Policy{Access: acl.New([]acl.Rule{{Allow: true, Everything: true}})}
+)
 
 func baseConfig() Config {
 	return Config{
@@ -52,8 +59,9 @@ func baseConfig() Config {
 
 func newLab(t testing.TB, cfg Config) *lab {
 	l := &lab{
-		t: t, a: New(cfg, &stats.Line{}), resp: responder.New(16, rand.New(rand.NewPCG(1, 1)).Uint64),
-		there: 5 * clock.Millisecond, back: 5 * clock.Millisecond, serverTook: 30 * clock.Microsecond,
+		t: t, a: New(cfg, &stats.Line{}),
+		server: responder.NewServer(responder.Config{Stamps: 16, Random: rand.New(rand.NewPCG(1, 1)).Uint64}),
+		there:  5 * clock.Millisecond, back: 5 * clock.Millisecond, serverTook: 30 * clock.Microsecond,
 	}
 	l.env = Env{Precision: -30, Quantum: 1e-9, ClockError: 1e-6, Rand: rand.New(rand.NewPCG(2, 2))}
 	l.snap = responder.Snapshot{
@@ -128,17 +136,17 @@ func (l *lab) request() {
 // reply is the server's answer to the last request.
 func (l *lab) reply() []byte {
 	l.t.Helper()
-	var req responder.Request
-	if v := responder.Judge(l.wire, 40000, &req); v != responder.Answer {
+	rx := l.serverWall(l.sent + l.there)
+	in := responder.Arrival{From: client, Stamp: clock.Stamp{Time: rx, Kind: clock.StampKernel}}
+	l.answer = append(l.answer[:0], l.wire...)
+	var out responder.Reply
+	if v := l.server.Receive(l.answer, &in, everybody, &l.snap, &out); v != responder.Answer {
 		l.t.Fatalf("the server does not answer %x: %v", l.wire, v)
 	}
-	rx := l.serverWall(l.sent + l.there)
-	var out responder.Reply
-	l.resp.Respond(&req, rx, &l.snap, &out)
-	slot := l.resp.Seal(&out, rx.Add(l.serverTook), &l.snap)
-	l.resp.Transmitted(slot, rx.Add(l.serverTook), &l.snap)
-	l.answer = out.Packet.AppendTo(l.answer[:0])
-	l.answer = responder.AppendFields(l.answer, &req, rx, &l.snap)
+	l.answer = l.answer[:out.Len]
+	left := rx.Add(l.serverTook)
+	tag := l.server.Seal(&out, l.answer, left, &l.snap)
+	l.server.Transmitted(tag, clock.Stamp{Time: left, Kind: clock.StampKernel}, &l.snap)
 	return l.answer
 }
 
