@@ -127,7 +127,6 @@ var notYet = map[string]string{
 	"opencommands":      "",
 	"ptpdomain":         "",
 	"ptpport":           "",
-	"ratelimit":         "every client that is allowed is answered",
 	"refclock":          "",
 	"rtcautotrim":       "",
 	"rtcdevice":         "",

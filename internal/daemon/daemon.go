@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"foliot/internal/clock"
 	"foliot/internal/config"
@@ -288,6 +289,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	d.checkDrift(l.Config)
 	now := w.Now()
 	d.restore(l.Config, e, w)
+	w.enact(cfg.Policy)
 	e.Start(now, state.Frequency, &lp.acts)
 	lp.perform()
 	if w.deaf() {
@@ -476,16 +478,11 @@ func (d *daemon) dropRights(c *config.Config, bound bool) error {
 	return nil
 }
 
-// sameServer tells whether the server sockets of a and b are the same.
+// sameServer tells whether a and b want the same of the server's sockets and
+// threads.
 func sameServer(a, b *config.Config) bool {
-	if a.Server.Port != b.Server.Port || a.Server.BindDevice != b.Server.BindDevice ||
-		len(a.Server.BindAddresses) != len(b.Server.BindAddresses) {
-		return false
-	}
-	for i := range a.Server.BindAddresses {
-		if a.Server.BindAddresses[i] != b.Server.BindAddresses[i] {
-			return false
-		}
-	}
-	return true
+	x, y := &a.Server, &b.Server
+	return x.Port == y.Port && x.BindDevice == y.BindDevice && slices.Equal(x.BindAddresses, y.BindAddresses) &&
+		x.Workers == y.Workers && x.ClientLogLimit == y.ClientLogLimit && x.NoClientLog == y.NoClientLog &&
+		a.Client.DSCP == b.Client.DSCP
 }

@@ -141,7 +141,7 @@ func (l *loop) timeout() time.Duration {
 	if w := l.notifier.WatchdogInterval(); w > 0 {
 		least = min(least, w/2)
 	}
-	for _, t := range [...]clock.Mono{l.e.Deadline(), l.end, l.warmth, l.w.retry} {
+	for _, t := range [...]clock.Mono{l.e.Deadline(), l.end, l.warmth, l.w.srv.retry} {
 		if !t.IsZero() {
 			least = min(least, max(0, t.Sub(now).Duration()))
 		}
@@ -177,7 +177,7 @@ func (l *loop) tick() {
 	if !l.warmth.IsZero() && !now.Mono.Before(l.warmth) {
 		l.readTemperature(now)
 	}
-	if t := l.w.retry; !t.IsZero() && !now.Mono.Before(t) {
+	if t := l.w.srv.retry; !t.IsZero() && !now.Mono.Before(t) {
 		l.w.listenAgain()
 	}
 	if now.Mono.Sub(l.meddle) >= meddleTime {
@@ -188,15 +188,9 @@ func (l *loop) tick() {
 
 func (l *loop) perform() { l.e.Perform(l.w, &l.acts) }
 
-// readAll reads the sockets that have something, those of sources first: their
-// measurements must not wait behind the requests of others.
 func (l *loop) readAll(events []udpstamp.Event) {
-	for _, server := range [...]bool{false, true} {
-		for i := range events {
-			if token := events[i].Token; (token >= serverToken) == server {
-				l.readable(token)
-			}
-		}
+	for i := range events {
+		l.readable(events[i].Token)
 	}
 }
 
@@ -204,14 +198,11 @@ func (l *loop) readAll(events []udpstamp.Event) {
 // answer to a request must find its stamp there. What exceeds a few batches is
 // left for the next wake, so that a flood of packets cannot hold up the timers.
 func (l *loop) readable(token uint64) {
-	id, sock := engine.SourceID(0), (*udpstamp.Socket)(nil)
-	if token >= serverToken {
-		if i := token - serverToken; i < uint64(len(l.w.servers)) {
-			sock = l.w.servers[i]
-		}
-	} else {
-		id = engine.SourceID(token)
-		sock = l.w.clients[id]
+	id := engine.SourceID(token)
+	sock := l.w.clients[id]
+	if token&peerToken != 0 {
+		// The engine knows a peer by its address.
+		id, sock = 0, l.w.srv.peers[id]
 	}
 	if sock == nil {
 		return
@@ -322,9 +313,10 @@ func (l *loop) reload() error {
 		l.w.setDriftFile(f)
 	}
 	l.warmth = l.w.Now().Mono
+	l.w.enact(cfg.Policy)
 	l.e.Configure(l.w.Now(), cfg, &l.acts)
 	l.perform()
-	if !sameServer(old, fresh.Config) || old.Client.DSCP != fresh.Config.Client.DSCP {
+	if !sameServer(old, fresh.Config) {
 		l.w.listen(l.e.Listening())
 	}
 	l.d.log.Info("Configuration reloaded")

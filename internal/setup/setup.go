@@ -67,7 +67,7 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 		s := c.Server.Smooth
 		e.Smooth = engine.SmoothConfig{Enabled: true, MaxFreq: s.MaxFreq, MaxWander: s.MaxWander, LeapOnly: s.LeapOnly}
 	}
-	e.Stamps, e.ClientLog = clientMemory(c)
+	e.Stamps, e.ClientLog = WorkerMemory(c, 1)
 	e.NoServer = c.Server.Port == 0
 	e.SharedPort = c.Server.Port != 0 && c.Client.AcquisitionPort == int(c.Server.Port)
 	e.Policy = responder.Policy{Access: access(c.Server.Access, f.Lookup), Keys: f.Keys}
@@ -86,13 +86,24 @@ var leapModes = map[config.LeapMode]leap.Mode{
 	config.LeapSlew: leap.ModeSlew, config.LeapIgnore: leap.ModeIgnore,
 }
 
-// clientMemory divides the memory for clients as chrony does, 128 octets for each:
-// for its record and for a timestamp in interleaved mode.
-func clientMemory(c *config.Config) (stamps int, records int64) {
+// clientMemory is chrony's size of one client, octets: a record and a timestamp in
+// interleaved mode. Without a limit there is room for 4096.
+const (
+	clientMemory   = 128
+	defaultClients = 4096
+)
+
+// WorkerMemory returns what each of so many threads may hold for clients:
+// timestamps for interleaved mode, and octets for records. A limit that was
+// configured is for all of them together.
+func WorkerMemory(c *config.Config, threads int) (stamps int, records int64) {
 	if c.Server.NoClientLog {
 		return 0, 0
 	}
-	clients := min(max(c.Server.ClientLogLimit/128, 16), 1<<24)
+	clients := int64(defaultClients)
+	if limit := c.Server.ClientLogLimit; limit >= 0 {
+		clients = min(max(limit/clientMemory/int64(threads), 16), 1<<24)
+	}
 	return int(clients), clients * int64(clientlog.RecordSize)
 }
 
