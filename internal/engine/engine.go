@@ -69,12 +69,13 @@ type Engine struct {
 	toldTAI     int
 	toldLoss    bool // that sources are of no use was said once since the start
 	listening   bool
-	everSynced  bool
-	localActive bool    // the condition "activate" was met once
-	monoOffset  float64 // sum of all offset corrections, seconds
-	epoch       uint32  // of the monotonic served time
-	failing     bool    // setting the frequency fails
-	finished    bool    // one-shot mode has its result
+	unsynced    clock.Mono // since when, unless synchronised
+	onLocal     bool       // the local reference is what is served
+	localActive bool       // the condition "activate" was met once
+	monoOffset  float64    // sum of all offset corrections, seconds
+	epoch       uint32     // of the monotonic served time
+	failing     bool       // setting the frequency fails
+	finished    bool       // one-shot mode has its result
 	tracking    Tracking
 }
 
@@ -98,7 +99,7 @@ func New(cfg Config) *Engine {
 		rng:    rand.New(rand.NewPCG(cfg.Seed, 0x666f6c696f74)),
 		byID:   make(map[SourceID]*member),
 		byPeer: make(map[netip.AddrPort]*member),
-		sel:    selection.New(cfg.Selection),
+		sel:    selection.New(selectionConfig(&cfg)),
 		ref:    discipline.NewReference(cfg.Discipline),
 		leap:   leap.NewSchedule(leapMode(&cfg)),
 	}
@@ -112,7 +113,7 @@ func New(cfg Config) *Engine {
 
 // Start begins at now, with the kernel's clock running at the rate freq.
 func (e *Engine) Start(now clock.Now, freq clock.Frequency, out *Actions) {
-	e.start, e.last, e.lastDrift = now, now, now.Mono
+	e.start, e.last, e.lastDrift, e.unsynced = now, now, now.Mono, now.Mono
 	e.nextHouse = now.Mono.Add(clock.Seconds(housekeeping))
 	e.clk = discipline.NewClock(e.cfg.Clock, freq, now)
 	if d := e.cfg.Drift; d != nil {
@@ -143,6 +144,7 @@ func (e *Engine) Deadline() clock.Mono {
 		sooner(end)
 	}
 	sooner(e.leapDeadline())
+	sooner(e.localDeadline())
 	sooner(e.houseDeadline())
 	return first
 }
@@ -162,6 +164,7 @@ func (e *Engine) Tick(now clock.Now, out *Actions) {
 	for _, n := range e.entries {
 		e.retryName(n, now, out)
 	}
+	e.tickLocal(now, out)
 	e.keepHouse(now, out)
 }
 
@@ -251,7 +254,7 @@ func (e *Engine) startOver(now clock.Now, out *Actions) {
 		m.assoc.Forget()
 		m.assoc.Hurry(now)
 	}
-	e.ref.Lose()
+	e.lose(now)
 	e.sel.Reset()
 	// Whatever rate the kernel has now, of a slew that is no more or of somebody
 	// else's making, ours is the best that is known.

@@ -13,6 +13,10 @@ import (
 	"foliot/internal/source"
 )
 
+// unsynchronised is what is served when nothing is known: one second of root
+// delay and dispersion is the custom.
+var unsynchronised = source.Reference{Leap: ntp.LeapUnsync, RootDelay: 1, RootDisp: 1}
+
 // reference says what we claim about our clock at now: what the sources gave
 // us, the local reference in their absence, or that we do not know.
 func (e *Engine) reference(now clock.Now) source.Reference {
@@ -24,14 +28,14 @@ func (e *Engine) reference(now clock.Now) source.Reference {
 		}
 	}
 	if !e.ref.Synchronized {
-		return source.Reference{Leap: ntp.LeapUnsync}
+		return unsynchronised
 	}
 	r := source.Reference{
 		Leap: e.leap.Serving(at), Stratum: e.ref.Stratum, RefID: e.ref.RefID, Time: e.ref.Time,
 		RootDelay: e.ref.RootDelay, RootDisp: e.ref.Dispersion(at),
 	}
 	if r.Stratum >= ntp.MaxStratum {
-		return source.Reference{Leap: ntp.LeapUnsync}
+		return unsynchronised
 	}
 	if e.smooth != nil && e.smooth.Active() {
 		r.RefID = ntp.RefIDSmooth
@@ -51,30 +55,6 @@ func (e *Engine) published(now clock.Now) source.Reference {
 	}
 }
 
-// useLocal tells whether the directive local is in force: enabled, no better
-// reference, and its waiting times are over.
-func (e *Engine) useLocal(now clock.Now) bool {
-	c := &e.cfg.Local
-	if !c.Enabled {
-		return false
-	}
-	at := e.served(now)
-	distance := math.Inf(1)
-	if e.ref.Synchronized {
-		distance = e.ref.Distance(at)
-	}
-	if distance <= c.Activate {
-		e.localActive = true
-	}
-	if distance <= c.Distance || c.Activate > 0 && !e.localActive {
-		return false
-	}
-	if e.everSynced {
-		return at.Sub(e.ref.Time).Seconds() >= c.WaitSynced
-	}
-	return now.Mono.Sub(e.start.Mono).Seconds() >= c.WaitUnsynced
-}
-
 // smoothing returns what smoothtime adds at now, as a line.
 func (e *Engine) smoothing(now clock.Now) responder.Smoothing {
 	if e.smooth == nil || !e.smooth.Active() {
@@ -87,6 +67,7 @@ func (e *Engine) smoothing(now clock.Now) responder.Smoothing {
 
 // refresh publishes what is served, and tells the kernel.
 func (e *Engine) refresh(now clock.Now, out *Actions) {
+	e.onLocal = e.useLocal(now)
 	r := e.reference(now)
 	s := &e.snap
 	*s = responder.Snapshot{
@@ -95,7 +76,7 @@ func (e *Engine) refresh(now clock.Now, out *Actions) {
 		RootDelay: r.RootDelay, RootDisp: r.RootDisp, Precision: e.cfg.Precision,
 		Epoch: e.epoch, MonoOffset: clock.Offset(e.monoOffset),
 	}
-	if r.Leap != ntp.LeapUnsync && r.RefID != ntp.RefIDLocal {
+	if r.Leap != ntp.LeapUnsync && !e.onLocal {
 		s.RootDisp, s.DispRate = e.ref.RootDisp+math.Abs(float64(s.Smooth.Offset)), e.ref.DispersionRate()
 	}
 	out.add(ActPublish).Snapshot = *s
