@@ -96,7 +96,6 @@ func (p *parser) directives() map[string]directive {
 var notYet = map[string]string{
 	"bindcmdaddress":    "chronyc cannot connect",
 	"bindcmddevice":     "",
-	"broadcast":         "",
 	"cmdallow":          "",
 	"cmddeny":           "",
 	"cmdport":           "",

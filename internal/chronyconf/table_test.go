@@ -45,7 +45,7 @@ func TestAllNamesKnown(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	arguments := map[string]string{
-		"bindcmdaddress": "/run/c", "broadcast": "60 192.0.2.255", "cmdratelimit": "interval 1",
+		"bindcmdaddress": "/run/c", "cmdratelimit": "interval 1",
 		"ratelimit": "interval 1", "opencommands": "tracking", "initstepslew": "30 a", "mailonchange": "a@b 0.5", "refclock": "SHM 0 refid GPS",
 		"manual": "", "nosystemcert": "",
 		"rtconutc": "", "ntsratelimit": "interval 1", "ntsaeads": "30 15",

@@ -17,6 +17,7 @@ import (
 // Config is everything that the engine is told by people, in its own types.
 type Config struct {
 	Sources    []SourceConfig
+	Broadcasts []BroadcastConfig
 	Selection  selection.Config
 	Discipline discipline.Config
 	Clock      discipline.ClockConfig

@@ -52,13 +52,14 @@ type Engine struct {
 	server *responder.Server
 	snap   responder.Snapshot
 
-	entries []*entry // sources as configured
-	members []*member
-	byID    map[SourceID]*member
-	byPeer  map[netip.AddrPort]*member
-	lastID  SourceID
-	ranked  []*selection.Source // scratch for a run of selection
-	table   []SelectionRow      // scratch for telling its result
+	entries    []*entry // sources as configured
+	members    []*member
+	byID       map[SourceID]*member
+	byPeer     map[netip.AddrPort]*member
+	lastID     SourceID
+	broadcasts []broadcast
+	ranked     []*selection.Source // scratch for a run of selection
+	table      []SelectionRow      // scratch for telling its result
 
 	lastDrift   clock.Mono
 	nextHouse   clock.Mono
@@ -122,6 +123,7 @@ func (e *Engine) Start(now clock.Now, freq clock.Frequency, out *Actions) {
 		e.carryOut(order, out)
 	}
 	e.setSources(now, out)
+	e.setBroadcasts(now)
 	e.openPort(out)
 	e.refresh(now, out)
 }
@@ -142,6 +144,9 @@ func (e *Engine) Deadline() clock.Mono {
 	}
 	if end, ok := e.clk.Slewing(); ok {
 		sooner(end)
+	}
+	for i := range e.broadcasts {
+		sooner(e.broadcasts[i].due)
 	}
 	sooner(e.leapDeadline())
 	sooner(e.localDeadline())
@@ -165,6 +170,7 @@ func (e *Engine) Tick(now clock.Now, out *Actions) {
 		e.retryName(n, now, out)
 	}
 	e.tickLocal(now, out)
+	e.tickBroadcasts(now, out)
 	e.keepHouse(now, out)
 }
 

@@ -21,6 +21,8 @@ type seal struct {
 	mac    int              // length of the MAC, 0 for none
 	body   int              // length without the MAC
 	timed  bool
+
+	broadcast bool // or a broadcast
 }
 
 // sendRequest turns the request that the association has built into an action.
@@ -61,6 +63,8 @@ func (a *Actions) finish(s *Send) {
 // then MAC. The world calls it last before sending.
 func (e *Engine) Seal(s *Send, b []byte, w clock.Wall) {
 	switch k := &s.seal; {
+	case k.broadcast:
+		e.sealBroadcast(b, w)
 	case k.reply != nil:
 		if tag := e.server.Seal(k.reply, b, w, &e.snap); tag >= 0 {
 			s.TxID = serverTx | TxID(tag)

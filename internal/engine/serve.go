@@ -116,9 +116,9 @@ func (e *Engine) Server() *responder.Server { return e.server }
 func (e *Engine) Snapshot() *responder.Snapshot { return &e.snap }
 
 // openPort says whether the server port must be open: somebody may ask, or
-// there are peers, whose packets come and go there.
+// there are peers or broadcasts, whose packets come and go there.
 func (e *Engine) openPort(out *Actions) {
-	want := !e.cfg.NoServer && (e.cfg.Policy.Access.Any() || len(e.byPeer) > 0)
+	want := !e.cfg.NoServer && (e.cfg.Policy.Access.Any() || len(e.byPeer) > 0 || len(e.broadcasts) > 0)
 	if want != e.listening {
 		e.listening = want
 		out.add(ActListen).Listen = want

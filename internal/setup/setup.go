@@ -74,6 +74,7 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 	if r := c.Server.RateLimit; r.Enabled {
 		e.Policy.Limit = clientlog.NewLimit(r.Interval, r.Burst, r.Leak, r.KoD)
 	}
+	e.Broadcasts = broadcasts(c.Server.Broadcasts)
 	for i := range c.Sources {
 		e.Sources = append(e.Sources, sourceConfig(c, &c.Sources[i], f.Keys, &e))
 	}
@@ -149,6 +150,17 @@ func localConfig(c *config.Config) engine.LocalConfig {
 		Enabled: l.Enabled, Stratum: l.Stratum, Distance: l.Distance, Activate: l.Activate,
 		Orphan: l.Orphan, WaitSynced: l.WaitSynced, WaitUnsynced: l.WaitUnsynced,
 	}
+}
+
+// longestBroadcast is the longest interval between broadcasts that is heeded, as
+// in chrony: 2^24 seconds.
+const longestBroadcast = 1 << 24
+
+func broadcasts(all []config.Broadcast) (out []engine.BroadcastConfig) {
+	for _, b := range all {
+		out = append(out, engine.BroadcastConfig{Interval: float64(min(b.Interval, longestBroadcast)), Dest: b.Dest})
+	}
+	return out
 }
 
 // access builds the table of who may ask. A host name that does not resolve
