@@ -43,22 +43,36 @@ func TestOrphans(t *testing.T) {
 					daemons[k] = b.foliotd(s, fmt.Sprintf("foliotd%d", k), config+" waitunsynced 0\n")
 				}
 			}
-			b.serve(spaces, ntp.RefIDLocal, ntp.RefIDOf(b.link.A4), ntp.RefIDOf(ac.A4))
+			b.serve(spaces, b.leader, ntp.RefIDLocal, ntp.RefIDOf(b.link.A4), ntp.RefIDOf(ac.A4))
 			b.must(daemons[0].Signal(syscall.SIGTERM))
-			b.serve(spaces[1:], ntp.RefIDLocal, ntp.RefIDOf(bc.A4))
+			b.serve(spaces[1:], func(ntp.Packet) {}, ntp.RefIDLocal, ntp.RefIDOf(bc.A4))
 		})
 	}
 }
 
+// leader fails the test if the leader follows anybody, if only for a while.
+func (b *bench) leader(p ntp.Packet) {
+	if p.Leap != ntp.LeapUnsync && p.RefID != ntp.RefIDLocal {
+		b.Fatalf("the leader follows %08X", uint32(p.RefID))
+	}
+}
+
 // serve waits until the servers in the namespaces have these reference IDs, and
-// the strata of a leader and its followers, and checks that they stay so.
-func (b *bench) serve(spaces []*Space, want ...ntp.RefID) {
+// the strata of a leader and its followers, and checks that they stay so. All that
+// the first says is shown to watch.
+func (b *bench) serve(spaces []*Space, watch func(ntp.Packet), want ...ntp.RefID) {
 	b.Helper()
 	got := make([]ntp.Packet, len(spaces))
 	agreed := func() bool {
 		for i, s := range spaces {
 			var ok bool
-			if got[i], ok = ask(s); !ok || got[i].RefID != want[i] {
+			if got[i], ok = ask(s); !ok {
+				return false
+			}
+			if i == 0 {
+				watch(got[0])
+			}
+			if got[i].RefID != want[i] {
 				return false
 			}
 		}
