@@ -145,6 +145,9 @@ func chronyKey(words []string) (uint32, Key, error) {
 		return id, Key{}, errors.New("no secret")
 	case 2:
 		word = words[1]
+		if _, err := ParseType(word); !errors.Is(err, ErrUnknownType) {
+			return id, Key{}, errors.New("no secret behind the type") // else "SHA1" were one
+		}
 	case 3:
 		word = words[2]
 		if typ, err = ParseType(words[1]); err != nil {

@@ -60,6 +60,7 @@ line 9: key ID is not a number from 1 to 4294967295
 line 10: key ID is not a number from 1 to 4294967295
 line 11: key 8: key type TIGER: algorithm is not supported
 `},
+		{"no secret behind a type", "1 SHA1\n2 aes128\n3 TIGER", "line 1: key 1: no secret behind the type\nline 2: key 2: no secret behind the type\nline 3: key 3: no secret behind the type\n"},
 		{"twice", "1 abcdefghij\n1 SHA1 klmnopqrst", "1 SHA1 \"klmnopqrst\"\nline 2: key 1: defined before, this one counts (kept)\n"},
 		{"long line", "1 " + strings.Repeat("a", 2046) + "\n2 " + strings.Repeat("b", 2045)[:10], "2 MD5 \"bbbbbbbbbb\"\nline 1: longer than 2047 octets\n"},
 	}

@@ -47,8 +47,7 @@ type daemon struct {
 	control bool // the clock may be set
 	seed    uint64
 
-	inForce          bool // a configuration is in force
-	hasKeys, hasLeap bool // it has keys, and leap seconds
+	inForce *Loaded // nil = nothing yet
 }
 
 // Main is foliotd. It returns the exit code.
@@ -67,6 +66,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	case o.Version:
 		fmt.Fprintf(stdout, "foliotd (foliot) version %s (-CMDMON -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
 		return exitOK
+	case o.Key != nil:
+		return o.Key.generate(rand.Reader, stdout, stderr)
 	case o.Check:
 		return check(o, stdout, stderr)
 	case o.Print:
@@ -164,12 +165,12 @@ func (d *daemon) load() (*Loaded, error) {
 	if err := l.Config.Validate(); err != nil {
 		return nil, err
 	}
-	if d.inForce {
-		if err := l.usable(d.hasKeys, d.hasLeap); err != nil {
+	if d.inForce != nil {
+		if err := l.usable(d.inForce); err != nil {
 			return nil, err
 		}
 	}
-	d.inForce, d.hasKeys, d.hasLeap = true, len(l.Files.Keys) > 0, l.Files.Leap != nil
+	d.inForce = l
 	return l, nil
 }
 
