@@ -12,7 +12,8 @@ import (
 
 // keys are known to both sides.
 const keys = "1 SHA1 HEX:6B8B4567327B23C6643C98696633487374B0DC51\n" +
-	"2 AES128 HEX:8D6B9C2F0E1A4B7D3C5F6A798E0B1D2C\n"
+	"2 AES128 HEX:8D6B9C2F0E1A4B7D3C5F6A798E0B1D2C\n" +
+	"3 SHA512 HEX:51B23C9A7F60D4E8A1C5397BE2064D8F1B7A90C3\n"
 
 // TestClient lets foliotd follow stock chronyd.
 func TestClient(t *testing.T) {

@@ -75,6 +75,7 @@ func TestPeers(t *testing.T) {
 		{name: "chronyd leads", chronyd: "local stratum 4\n"},
 		{name: "chronyd leads, xleave", chronyd: "local stratum 4\n", opts: "xleave"},
 		{name: "foliotd leads, key", foliotd: "local stratum 4\n", opts: "key 1"},
+		{name: "chronyd leads, key SHA512", chronyd: "local stratum 4\n", opts: "key 3"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
