@@ -280,7 +280,8 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// TestNoAllocationsAcrossCollections: what CMAC borrows outlives a collection.
+// TestNoAllocationsAcrossCollections: a collection takes no more of the blocks that
+// CMAC borrows than it takes a few calls to replace.
 func TestNoAllocationsAcrossCollections(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
