@@ -23,7 +23,7 @@ UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
 RACY := ./internal/auth ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
-	./internal/process ./internal/resolve ./internal/udpstamp
+	./internal/process ./internal/resolve ./internal/udpstamp ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
 	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl

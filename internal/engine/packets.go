@@ -84,11 +84,12 @@ func (e *Engine) Seal(s *Send, b []byte, w clock.Wall) {
 	}
 }
 
-// macLen is the length of the MAC on a request: behind extension fields no more
-// than 20 octets, as RFC 7822 has it.
+// macLen is the length of the MAC on a request: in version 4 no more than 20
+// octets, since more could be taken for extension fields (RFC 7822 section
+// 7.5.1.4). chronyd refuses a longer one.
 func macLen(k auth.Key, r *source.Request) int {
-	if r.MonoRoot {
-		return min(k.MACLen(), ntp.MaxMACLen-4)
+	if r.Packet.Version == ntp.Version {
+		return min(k.MACLen(), auth.ShortMACLen)
 	}
 	return k.MACLen()
 }

@@ -194,7 +194,7 @@ func (b *Batch) Flush() (sent int, err error) {
 			continue
 		}
 		b.s.countFailure(b.ids[at] != 0)
-		if !again && (errno == unix.ENETUNREACH || errno == unix.EHOSTUNREACH) {
+		if !again && noWay(errno) {
 			again = true
 			b.anyInterface(at)
 			continue
@@ -206,14 +206,22 @@ func (b *Batch) Flush() (sent int, err error) {
 	return sent, err
 }
 
+// noWay tells whether the interface that was named is to blame.
+func noWay(errno unix.Errno) bool {
+	return errno == unix.ENETUNREACH || errno == unix.EHOSTUNREACH || errno == unix.ENODEV
+}
+
 // anyInterface lets the answer at place i leave by another interface than the
 // request came by: the way back need not be the way here.
 func (b *Batch) anyInterface(i int) {
-	ctl := b.tx[i].octets()
+	if b.txHeaders[i].header.Controllen == 0 {
+		return
+	}
+	ctl := b.tx[i].octets()[cmsgHeader:] // the packet info is the first message
 	if b.s.v6 {
-		clear(ctl[cmsgHeader+16 : cmsgHeader+20])
+		clear(ctl[16:20])
 	} else {
-		clear(ctl[cmsgHeader : cmsgHeader+4])
+		clear(ctl[:4])
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"foliot/internal/clientlog"
 	"foliot/internal/clock"
@@ -42,6 +43,9 @@ type Pool struct {
 	groups   []*group
 	snapshot atomic.Pointer[responder.Snapshot]
 	policy   atomic.Pointer[responder.Policy]
+	links    atomic.Pointer[links]
+	ended    chan struct{}
+	closed   bool
 }
 
 // group is the threads of one address.
@@ -52,10 +56,31 @@ type group struct {
 
 // NewPool returns a pool that serves nowhere yet.
 func NewPool(c Config) *Pool {
-	p := &Pool{cfg: c, random: rand.NewChaCha8(c.Seed)}
+	p := &Pool{cfg: c, random: rand.NewChaCha8(c.Seed), ended: make(chan struct{})}
 	p.snapshot.Store(&responder.Snapshot{Leap: ntp.LeapUnsync})
 	p.policy.Store(&responder.Policy{})
+	p.lookAtLinks()
+	go p.followLinks()
 	return p
+}
+
+func (p *Pool) lookAtLinks() {
+	l := readLinks()
+	p.links.Store(&l)
+}
+
+// followLinks looks now and then which networks there are, until the pool ends.
+func (p *Pool) followLinks() {
+	t := time.NewTicker(linksAge)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			p.lookAtLinks()
+		case <-p.ended:
+			return
+		}
+	}
 }
 
 // Publish makes s what is served from the next packet on.
@@ -191,8 +216,13 @@ func (p *Pool) Clients() (list []clientlog.Record) {
 	return list
 }
 
-// Close ends all threads and closes their sockets.
+// Close ends all threads and closes their sockets. The pool is of no use any
+// more; closing it again does nothing.
 func (p *Pool) Close() {
+	if !p.closed {
+		p.closed = true
+		close(p.ended)
+	}
 	for _, g := range p.groups {
 		g.close()
 	}

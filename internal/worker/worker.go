@@ -147,11 +147,14 @@ func (w *worker) serve() bool {
 // send seals the queued answers with the time at which each will leave, and
 // sends them.
 func (w *worker) send(msgs []udpstamp.Message, snap *responder.Snapshot) {
+	links := *w.pool.links.Load()
 	now := wallNow()
 	for i := range w.queued {
 		r, place := &w.replies[i], w.places[i]
+		m := &msgs[place]
+		m.Iface = links.pin(m.From.Addr(), m.Iface)
 		at := now.Add(w.lead.At(i))
-		tag := w.server.Seal(r, msgs[place].Data[:r.Len], at, snap)
+		tag := w.server.Seal(r, m.Data[:r.Len], at, snap)
 		w.batch.Answer(place, r.Len, w.watch(tag, i, at))
 	}
 	if sent, _ := w.batch.Flush(); sent < w.queued {
