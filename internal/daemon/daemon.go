@@ -276,6 +276,10 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	signals := process.NotifySignals()
 	defer signals.Close()
 	go lp.listenSignals(ctx, signals)
+	w.enact(cfg.Policy)
+	if cfg.Policy.Access.Any() {
+		w.bind() // low ports and large buffers need rights
+	}
 	stopControl, early := d.openControl(ctx, lp)
 	if err := d.dropRights(l.Config, early == nil); err != nil {
 		stopControl()
@@ -290,7 +294,6 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	d.checkDrift(l.Config)
 	now := w.Now()
 	d.restore(l.Config, e, w)
-	w.enact(cfg.Policy)
 	e.Start(now, state.Frequency, &lp.acts)
 	lp.perform()
 	if w.deaf() {

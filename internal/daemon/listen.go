@@ -47,7 +47,22 @@ type server struct {
 // listen opens or closes the server port.
 func (w *world) listen(want bool) {
 	w.closeServer()
-	if !want || w.cfg.Server.Port == 0 {
+	if want {
+		w.bind()
+		w.startServer()
+	}
+}
+
+// startServer lets the workers answer.
+func (w *world) startServer() {
+	if w.srv.pool != nil {
+		w.srv.pool.Start()
+	}
+}
+
+// bind opens the sockets of the server port.
+func (w *world) bind() {
+	if w.cfg.Server.Port == 0 {
 		return
 	}
 	w.srv.pool = worker.NewPool(w.poolConfig())
@@ -112,7 +127,9 @@ func (w *world) closeServer() {
 }
 
 // deaf tells whether there should be server sockets but none could be opened.
-func (w *world) deaf() bool { return len(w.srv.closed) > 0 && w.srv.pool.Threads() == 0 }
+func (w *world) deaf() bool {
+	return len(w.srv.closed) > 0 && (w.srv.pool == nil || w.srv.pool.Threads() == 0)
+}
 
 // listenAgain tries once more where no socket could be opened.
 func (w *world) listenAgain() {

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"foliot/internal/clock"
+	"foliot/internal/control"
 	"foliot/internal/engine"
 	"foliot/internal/process"
 	"foliot/internal/resolve"
@@ -257,9 +259,27 @@ func (l *loop) hear() {
 			if err := l.reload(); err != nil {
 				l.d.log.Error("Could not reload the configuration, the old one stays: " + err.Error())
 			}
+		case n.verb == control.VerbClients:
+			l.listClients(n)
 		case n.done != nil:
 			n.done <- l.command(n.verb, n.out)
 		}
+	}
+}
+
+// listClients answers the verb clients, beside the loop: it takes its time.
+func (l *loop) listClients(n news) {
+	pool, now := l.w.srv.pool, l.w.Now().Wall
+	switch {
+	case l.w.cfg.Server.NoClientLog:
+		n.done <- errors.New("no clients are remembered (noclientlog)")
+	case pool == nil:
+		n.done <- errors.New("the server port is closed")
+	default:
+		go func() {
+			clients(pool.Clients(), pool.Report().Evicted, now, n.out)
+			n.done <- nil
+		}()
 	}
 }
 

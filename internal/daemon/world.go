@@ -220,7 +220,11 @@ func (w *world) Do(a *engine.Action) {
 			}
 		}
 	case engine.ActListen:
-		w.listen(a.Listen)
+		if a.Listen && w.srv.pool != nil {
+			w.startServer() // the sockets were opened before the rights were dropped
+		} else {
+			w.listen(a.Listen)
+		}
 	case engine.ActExit:
 		w.exit = a.Exit
 	}

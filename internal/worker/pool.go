@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,15 +37,17 @@ type Config struct {
 }
 
 // Pool is the threads that serve at any number of addresses. One goroutine owns
-// it; Publish and Enact may be called by others.
+// it, but for what says that any may call it.
 type Pool struct {
 	cfg      Config
 	random   *rand.ChaCha8
+	mu       sync.Mutex // guards groups and started against those who look
 	groups   []*group
 	snapshot atomic.Pointer[responder.Snapshot]
 	policy   atomic.Pointer[responder.Policy]
 	links    atomic.Pointer[links]
 	ended    chan struct{}
+	started  bool
 	closed   bool
 }
 
@@ -83,13 +86,15 @@ func (p *Pool) followLinks() {
 	}
 }
 
-// Publish makes s what is served from the next packet on.
+// Publish makes s what is served from the next packet on. Any goroutine may
+// call it.
 func (p *Pool) Publish(s responder.Snapshot) { p.snapshot.Store(&s) }
 
-// Enact makes c the policy from the next packet on.
+// Enact makes c the policy from the next packet on. Any goroutine may call it.
 func (p *Pool) Enact(c responder.Policy) { p.policy.Store(&c) }
 
-// Open begins to serve at an address.
+// Open opens the sockets of an address. Once the pool was started it serves there
+// at once.
 func (p *Pool) Open(a netip.Addr) error {
 	o := p.cfg.Socket
 	o.Local = a
@@ -108,12 +113,34 @@ func (p *Pool) Open(a netip.Addr) error {
 		}
 		g.workers = append(g.workers, w)
 	}
+	p.mu.Lock()
 	p.groups = append(p.groups, g)
+	p.mu.Unlock()
+	if p.started {
+		p.start(g)
+	}
+	return nil
+}
+
+// Start begins to serve. Between Open and Start rights may be dropped: it is
+// opening that needs them.
+func (p *Pool) Start() {
+	if p.started {
+		return
+	}
+	p.mu.Lock()
+	p.started = true
+	p.mu.Unlock()
+	for _, g := range p.groups {
+		p.start(g)
+	}
+}
+
+func (p *Pool) start(g *group) {
 	p.makeRoom()
 	for _, w := range g.workers {
 		go w.run()
 	}
-	return nil
 }
 
 // makeRoom lets all workers, the loop and the rest of the program run at once, as
@@ -166,13 +193,25 @@ func (p *Pool) Talker(a netip.Addr) (*udpstamp.Socket, error) {
 }
 
 // Do runs f on the thread of each worker, one after the other, between two
-// batches of packets: there it may look at everything. f must be quick.
+// batches of packets: there it may look at everything. f must be quick. Any
+// goroutine may call it.
 func (p *Pool) Do(f func(s *responder.Server)) {
-	for _, g := range p.groups {
-		for _, w := range g.workers {
-			w.do(f)
-		}
+	for _, w := range p.running() {
+		w.do(func() { f(w.server) })
 	}
+}
+
+// running returns the workers, none before Start.
+func (p *Pool) running() (list []*worker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.started {
+		return nil
+	}
+	for _, g := range p.groups {
+		list = append(list, g.workers...)
+	}
+	return list
 }
 
 // Report is what all workers together did.
@@ -185,34 +224,45 @@ type Report struct {
 	Dropped uint64         // requests that found the receive buffer full
 }
 
-// Report asks all workers.
+// Report asks all workers. Any goroutine may call it.
 func (p *Pool) Report() Report {
 	var r Report
-	p.Do(func(s *responder.Server) {
-		r.Add(&s.Counters)
-		n, span := s.Stamps()
-		r.Stamps += n
-		r.Span = max(r.Span, span)
-		r.Evicted += s.Clients().Evicted()
-	})
-	for _, g := range p.groups {
-		for _, w := range g.workers {
-			r.Unsent += w.unsent.Load()
-			if n, err := w.sock.Drops(); err == nil {
-				r.Dropped += n
-			}
-		}
+	for _, w := range p.running() {
+		w.do(func() { r.add(w) })
 	}
 	return r
 }
 
-// Clients returns copies of the records of all clients.
+// add adds what a worker did; it runs on the worker's thread.
+func (r *Report) add(w *worker) {
+	r.Add(&w.server.Counters)
+	n, span := w.server.Stamps()
+	r.Stamps += n
+	r.Span = max(r.Span, span)
+	r.Evicted += w.server.Clients().Evicted()
+	r.Unsent += w.unsent
+	if n, err := w.sock.Drops(); err == nil {
+		r.Dropped += n
+	}
+}
+
+// census is how many records are copied between two batches of packets.
+const census = 4096
+
+// Clients returns copies of the records of all clients. Any goroutine may call it.
 func (p *Pool) Clients() (list []clientlog.Record) {
-	p.Do(func(s *responder.Server) {
-		for r := range s.Clients().All() {
-			list = append(list, *r)
+	for _, w := range p.running() {
+		slots := w.server.Clients().Slots() // it never changes
+		for from := 0; from < slots; from += census {
+			w.do(func() {
+				for i := from; i < min(from+census, slots); i++ {
+					if r := w.server.Clients().At(i); r != nil {
+						list = append(list, *r)
+					}
+				}
+			})
 		}
-	})
+	}
 	return list
 }
 
@@ -223,14 +273,13 @@ func (p *Pool) Close() {
 		p.closed = true
 		close(p.ended)
 	}
-	for _, g := range p.groups {
-		g.close()
-	}
+	p.mu.Lock()
+	groups := p.groups
 	p.groups = nil
-}
-
-func (g *group) close() {
-	for _, w := range g.workers {
-		w.stop()
+	p.mu.Unlock()
+	for _, g := range groups {
+		for _, w := range g.workers {
+			w.stop(p.started)
+		}
 	}
 }

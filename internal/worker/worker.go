@@ -23,8 +23,8 @@ const (
 	sampleTime = 10 * clock.Millisecond // between two looks at how long sending takes
 )
 
-// worker is one thread. Its fields are its own while it runs, but for tasks, ending
-// and unsent.
+// worker is one thread. Its fields are its own while it runs, but for tasks and
+// ending.
 type worker struct {
 	pool   *Pool
 	sock   *udpstamp.Socket
@@ -40,15 +40,16 @@ type worker struct {
 	lead    responder.Lead
 	probe   probe
 
+	unsent uint64 // answers that the kernel did not take
+
 	tasks  chan task
 	ending atomic.Bool
 	ended  chan struct{}
-	unsent atomic.Uint64
 }
 
 // task is something for the worker's thread to do.
 type task struct {
-	f    func(s *responder.Server)
+	f    func()
 	done chan struct{}
 }
 
@@ -102,7 +103,7 @@ func (w *worker) run() {
 		}
 		select {
 		case t := <-w.tasks:
-			t.f(w.server)
+			t.f()
 			close(t.done)
 		default:
 		}
@@ -158,7 +159,7 @@ func (w *worker) send(msgs []udpstamp.Message, snap *responder.Snapshot) {
 		w.batch.Answer(place, r.Len, w.watch(tag, i, at))
 	}
 	if sent, _ := w.batch.Flush(); sent < w.queued {
-		w.unsent.Add(uint64(w.queued - sent))
+		w.unsent += uint64(w.queued - sent)
 	}
 	w.queued = 0
 }
@@ -211,7 +212,7 @@ func (w *worker) left(tx *udpstamp.Tx, snap *responder.Snapshot) {
 }
 
 // do runs f on the worker's thread and waits for it.
-func (w *worker) do(f func(s *responder.Server)) {
+func (w *worker) do(f func()) {
 	t := task{f, make(chan struct{})}
 	select {
 	case w.tasks <- t:
@@ -225,11 +226,13 @@ func (w *worker) do(f func(s *responder.Server)) {
 	}
 }
 
-// stop ends the thread and closes its socket.
-func (w *worker) stop() {
-	w.ending.Store(true)
-	w.poller.Wake()
-	<-w.ended
+// stop ends the thread, if it runs, and closes its socket.
+func (w *worker) stop(runs bool) {
+	if runs {
+		w.ending.Store(true)
+		w.poller.Wake()
+		<-w.ended
+	}
 	w.poller.Close()
 	w.sock.Close()
 }

@@ -53,6 +53,7 @@ func newBench(t *testing.T, threads int, addrs ...netip.Addr) *bench {
 		t.Cleanup(p.Close)
 		p.Publish(responder.Snapshot{Stratum: 3, RefID: 0xc0000207, Precision: -25})
 		p.Enact(everybody)
+		p.Start()
 		return &bench{t, p, port}
 	}
 	t.Fatal("no free port")
