@@ -56,9 +56,6 @@ func OnCPU(cpu int, f func() error) error {
 	return err
 }
 
-// Devices returns the names of the two ends of the link.
-func (k *Link) Devices() (a, b string) { return k.dev, k.dev[:len(k.dev)-1] + "b" }
-
 // IP configures the network of the namespace with ip(8).
 func (s *Space) IP(args ...string) error {
 	return run("ip", append([]string{"-n", s.Name}, args...)...)

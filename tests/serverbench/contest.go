@@ -81,7 +81,7 @@ func (f *field) add(name string, start func(*server) (*netns.Process, error)) er
 		return err
 	}
 	s.addr = s.link.B4
-	s.client, s.dev = s.link.Devices()
+	s.client, s.dev = s.link.ADev, s.link.BDev
 	if err := f.route(s); err != nil {
 		return err
 	}
