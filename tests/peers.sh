@@ -12,6 +12,7 @@
 # every program comes with all its libraries and runs through their dynamic
 # loader, so that it is the same on every release. DIRECTORY/bin has the starters.
 set -euo pipefail
+umask 022 # some of them drop their rights
 
 suite=trixie
 programs=(chrony ntpsec ntpsec-ntpdig systemd-timesyncd rdate)
@@ -110,6 +111,5 @@ script ntpdig usr/bin/ntpdig
 cd ..
 
 echo "$version" >root/version
-rm -rf "$dir"
+[ ! -e "$dir" ] || mv "$dir" old
 mv root "$dir"
-chmod 755 "$dir"

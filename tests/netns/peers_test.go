@@ -93,26 +93,32 @@ type chronySource struct {
 	opts, interleaved, authentic string
 }
 
-// chronyUses checks that chronyd finds a source good and fit to follow.
+// chronyUses waits until chronyd finds a source good and fit to follow.
 func (b *bench) chronyUses(d *Daemon, v chronySource) {
 	b.Helper()
-	b.until(25*time.Second, fmt.Sprintf("chronyd finds %s %s good", v.addr, v.opts), func() bool {
-		out, _ := d.Chronyc("ntpdata", v.addr.String())
-		good, _ := strconv.Atoi(report(out, "Total valid RX"))
-		return good >= 4 && strings.ContainsAny(chronyState(d, v.addr), "*+-")
-	})
-	out, err := d.Chronyc("ntpdata", v.addr.String())
-	b.must(err)
-	for field, want := range map[string]string{
+	out, state := "", ""
+	defer func() {
+		if b.Failed() {
+			b.Logf("last of %s %s, state %q:\n%s", v.addr, v.opts, state, out)
+		}
+	}()
+	want := map[string]string{
 		"Stratum": "5", "Mode": "Server", "Leap status": "Normal", "Interleaved": v.interleaved, "Authenticated": v.authentic,
 		"TX timestamping": "Kernel", "RX timestamping": "Kernel",
-	} {
-		if got := report(out, field); got != want {
-			b.Errorf("%s of %s %s is %q, want %q:\n%s", field, v.addr, v.opts, got, want, out)
-		}
 	}
+	b.until(25*time.Second, fmt.Sprintf("chronyd finds %s %s good", v.addr, v.opts), func() bool {
+		out, _ = d.Chronyc("ntpdata", v.addr.String())
+		state = chronyState(d, v.addr)
+		for field, value := range want {
+			if report(out, field) != value {
+				return false
+			}
+		}
+		valid, _ := strconv.Atoi(report(out, "Total valid RX"))
+		return valid >= 4 && state != "" && strings.Contains("*+-", state)
+	})
 	if got := number(strings.TrimSuffix(report(out, "Offset"), " seconds")); !(math.Abs(got) < closeEnough) {
-		b.Errorf("offset of %s %s is %v s:\n%s", v.addr, v.opts, got, out)
+		b.Errorf("offset of %s %s is %v s", v.addr, v.opts, got)
 	}
 }
 
