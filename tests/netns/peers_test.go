@@ -236,6 +236,45 @@ func tallies(rows []ntpqRow) bool {
 	return true
 }
 
+// TestNTPsecServer lets foliotd follow the ntpd of NTPsec, which without servers
+// of its own serves as an orphan.
+func TestNTPsecServer(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.peer("ntpd")
+	theirs, err := b.lab.Write(ntpsecKeys, "ntp.keys")
+	b.must(err)
+	ours, err := b.lab.Write(keys, "keys")
+	b.must(err)
+	p, err := b.b.Ntpd("ntpd", "tos orphan 4 orphanwait 1\nrestrict default\ntrustedkey 1 2\nkeys "+theirs+"\n")
+	b.must(err)
+	b.rest = append(b.rest, p)
+	d := b.foliotd(b.a, "client", fmt.Sprintf("authselectmode ignore\nkeyfile %s\nserver %s %s key 2\nserver %s %s\n",
+		ours, b.link.B4, fast, b.link.B6, fast))
+	for _, addr := range []netip.Addr{b.link.B4, b.link.B6} {
+		b.until(25*time.Second, "foliotd measures "+addr.String(), func() bool {
+			status, _ := d.Ctl("status")
+			return reach(status, addr.String()) >= 0o3
+		})
+	}
+	b.until(15*time.Second, "foliotd selects", func() bool {
+		status, _ := d.Ctl("status")
+		return strings.Contains(status, "\n* ")
+	})
+	heard := 0
+	for _, m := range Measurements(d.LogFile("measurements")) {
+		if m.Stratum != 4 {
+			continue // it was no orphan yet
+		}
+		if heard++; !(math.Abs(m.Offset) < closeEnough) {
+			t.Errorf("offset is %v s: %+v", m.Offset, m)
+		}
+	}
+	if heard < 4 {
+		t.Errorf("%d measurements at stratum 4, want 4 at least", heard)
+	}
+}
+
 // busyboxReply is what BusyBox says about an answer, be it that it ignores the
 // sample for a delay well above the least one, which are microseconds here.
 var busyboxReply = regexp.MustCompile(`reply from (\S+): (?:offset:(\S+) delay:\S+ status:0x24 strat:5 |delay \S+ is too high)`)
