@@ -74,7 +74,7 @@ func (b *bench) listen(port uint16, n int, sources ...uint16) map[uint16][]packe
 			conn, err = net.ListenUDP("udp4", &net.UDPAddr{Port: int(port)})
 			return err
 		}
-		ifi, err := net.InterfaceByName(b.link.ADev[:len(b.link.dev)-1] + "b")
+		ifi, err := net.InterfaceByName(b.link.ADev[:len(b.link.ADev)-1] + "b")
 		if err == nil {
 			conn, err = net.ListenMulticastUDP("udp6", ifi, &net.UDPAddr{IP: net.ParseIP("ff02::101"), Port: int(port)})
 		}
