@@ -56,6 +56,20 @@ func (r *Record) impatient() bool {
 	return r.hasty != 0 && r.calm != 0 && r.hasty < r.calm-paceUnit
 }
 
+// disorder is by how much later requests may seem to have come before earlier
+// ones: their stamps are taken on several processors.
+const disorder = clock.Second
+
+// age orders records by who has to go first: the greatest. A free one comes first,
+// then those of a time to come: they are from before the clock was set back, and
+// would otherwise outlive all others until that time comes again.
+func (r *Record) age(now clock.Wall) uint64 {
+	if r.Hits == 0 {
+		return math.MaxUint64
+	}
+	return uint64(now.Sub(r.Last) + disorder)
+}
+
 // note counts a request at now, before it is known what becomes of it.
 func (r *Record) note(now clock.Wall, version uint8) {
 	if since := now.Sub(r.Last); r.Hits > 0 && since > 0 {
@@ -105,7 +119,7 @@ func (t *Table) Hit(p Prefix, now clock.Wall, version uint8, limit *Limit, rando
 	if t == nil {
 		return Pass
 	}
-	r := t.find(p)
+	r := t.find(p, now)
 	r.note(now, version)
 	if limit == nil {
 		return Pass
@@ -120,17 +134,17 @@ func (t *Table) Hit(p Prefix, now clock.Wall, version uint8, limit *Limit, rando
 	return d
 }
 
-// find returns the record of p, a new one if there is none.
-func (t *Table) find(p Prefix) *Record {
+// find returns the record of p at now, a new one if there is none.
+func (t *Table) find(p Prefix, now clock.Wall) *Record {
 	set := t.set(p)
-	oldest := &set[0]
+	oldest, age := &set[0], uint64(0)
 	for i := range set {
 		r := &set[i]
 		if r.Prefix == p {
 			return r
 		}
-		if r.Last.Before(oldest.Last) {
-			oldest = r
+		if a := r.age(now); a > age {
+			oldest, age = r, a
 		}
 	}
 	if oldest.Hits > 0 {

@@ -23,10 +23,7 @@ const (
 func paceOf(d clock.Interval) pace {
 	n := uint64(d)
 	whole := bits.Len64(n) - 1
-	part := (n << (64 - whole)) >> 56 // the 8 bits below the highest; none for whole = 0
-	if whole == 0 {
-		part = 0
-	}
+	part := (n << (64 - whole)) >> 56 // the 8 bits below the highest
 	return max(pace(whole*paceUnit+int(part)), 1)
 }
 
