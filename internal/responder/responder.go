@@ -221,11 +221,12 @@ func (s *Server) transmit(r *Reply, t ntp.Timestamp, precision int8) ntp.Timesta
 	}
 }
 
-// Transmitted tells when the answer with a tag really left. Stamps that come too
-// late or make no sense are not believed.
+// Transmitted tells when the answer with a tag really left. Of two stamps the one
+// from nearer to the wire counts, whichever comes first. Stamps that come too late
+// or make no sense are not believed.
 func (s *Server) Transmitted(tag int, at clock.Stamp, snap *Snapshot) {
 	e := s.stamps.entry(tag)
-	if e == nil {
+	if e == nil || at.Kind < e.kind {
 		return
 	}
 	left := snap.Served(at.Time)
