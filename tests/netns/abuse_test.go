@@ -32,7 +32,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,31 +39,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// visit calls f on a thread that is in the namespace meanwhile: sockets that it
-// makes stay there. Like dial, it must not let that thread end.
-func (s *Space) visit(f func() error) error {
-	runtime.LockOSThread()
-	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(home)
-	there, err := unix.Open("/run/netns/"+s.Name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(there)
-	if err := unix.Setns(there, unix.CLONE_NEWNET); err != nil {
-		return err
-	}
-	err = f()
-	if back := unix.Setns(home, unix.CLONE_NEWNET); back != nil {
-		return fmt.Errorf("come back from %s: %w", s.Name, back) // the thread stays locked
-	}
-	runtime.UnlockOSThread()
-	return err
-}
 
 // spoofer sends datagrams in the name of others.
 type spoofer struct {
@@ -76,7 +50,7 @@ type spoofer struct {
 func (b *bench) spoofer(s *Space, to netip.AddrPort) *spoofer {
 	b.Helper()
 	p := &spoofer{to: to}
-	b.must(s.visit(func() (err error) {
+	b.must(s.Inside(func() (err error) {
 		p.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 		return err
 	}))

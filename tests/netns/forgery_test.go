@@ -54,7 +54,7 @@ func (b *bench) impostor() *impostor {
 			RefTime: clock.At[clock.Corrected](time.Now().Add(-time.Second).UnixNano())},
 	}
 	m.server = responder.NewServer(responder.Config{Stamps: 64, Random: m.rng.Uint64})
-	b.must(b.b.visit(func() (err error) {
+	b.must(b.b.Inside(func() (err error) {
 		m.conn, err = net.ListenUDP("udp4", &net.UDPAddr{IP: b.link.B4.AsSlice(), Port: 123})
 		return err
 	}))
