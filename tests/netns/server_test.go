@@ -8,13 +8,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestServer lets stock chronyd follow foliotd.
@@ -108,7 +105,7 @@ func TestFlood(t *testing.T) {
 	quiet := strings.Count(server.Log(), "\n")
 
 	const datagrams = 100_000
-	conn, err := b.a.dial(netip.AddrPortFrom(b.link.B4, 123))
+	conn, err := b.a.Dial(netip.AddrPort{}, netip.AddrPortFrom(b.link.B4, 123))
 	b.must(err)
 	defer conn.Close()
 	sent := flood(conn, datagrams)
@@ -153,30 +150,4 @@ func flood(conn net.Conn, n int) (sent int) {
 		}
 	}
 	return sent
-}
-
-// dial returns a UDP socket in the namespace. The thread that makes it visits
-// the namespace and comes back: it must not end, because children of ours end
-// with the thread that started them.
-func (s *Space) dial(to netip.AddrPort) (conn net.Conn, err error) {
-	runtime.LockOSThread()
-	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(home)
-	there, err := unix.Open("/run/netns/"+s.Name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(there)
-	if err := unix.Setns(there, unix.CLONE_NEWNET); err != nil {
-		return nil, err
-	}
-	conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
-	if back := unix.Setns(home, unix.CLONE_NEWNET); back != nil {
-		return nil, errors.Join(err, back) // the thread stays locked, and is used for nothing else
-	}
-	runtime.UnlockOSThread()
-	return conn, err
 }
