@@ -13,6 +13,10 @@ import (
 	"foliot/internal/source"
 )
 
+// unknown is what we claim if we do not know the time. The distances, seconds,
+// are chrony's: zeros would look like a very good clock to whoever reads no more.
+var unknown = source.Reference{Leap: ntp.LeapUnsync, RootDelay: 1, RootDisp: 1}
+
 // reference says what we claim about our clock at now: what the sources gave
 // us, the local reference in their absence, or that we do not know.
 func (e *Engine) reference(now clock.Now) source.Reference {
@@ -24,14 +28,14 @@ func (e *Engine) reference(now clock.Now) source.Reference {
 		}
 	}
 	if !e.ref.Synchronized {
-		return source.Reference{Leap: ntp.LeapUnsync}
+		return unknown
 	}
 	r := source.Reference{
 		Leap: e.leap.Serving(at), Stratum: e.ref.Stratum, RefID: e.ref.RefID, Time: e.ref.Time,
 		RootDelay: e.ref.RootDelay, RootDisp: e.ref.Dispersion(at),
 	}
 	if r.Stratum >= ntp.MaxStratum {
-		return source.Reference{Leap: ntp.LeapUnsync}
+		return unknown
 	}
 	if e.smooth != nil && e.smooth.Active() {
 		r.RefID = ntp.RefIDSmooth
