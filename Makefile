@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root sim sidebyside fuzz bench run clean
+.PHONY: build build-sim test race check check-root sim sidebyside bench-server fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -23,7 +23,7 @@ UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
 RACY := ./internal/auth ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
-	./internal/process ./internal/resolve ./internal/udpstamp
+	./internal/process ./internal/resolve ./internal/udpstamp ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
 	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl
@@ -72,6 +72,11 @@ sidebyside: ## chronyd and foliotd as clients of one server, DURATION=10m (root)
 	@[ -n "$(ROOT)" ] || { echo "sidebyside needs root: sudo make sidebyside" >&2; exit 1; }
 	@mkdir -p bin && $(GO) build -o bin/sidebyside ./tests/sidebyside
 	$(UNCLOCKED) bin/sidebyside -duration $(DURATION)
+
+bench-server: ## foliotd beside chronyd as servers, BENCHFLAGS="-only throughput" (root)
+	@[ -n "$(ROOT)" ] || { echo "bench-server needs root: sudo make bench-server" >&2; exit 1; }
+	@mkdir -p bin && $(GO) build -o bin/serverbench ./tests/serverbench
+	$(UNCLOCKED) bin/serverbench $(BENCHFLAGS)
 
 fuzz: ## every fuzz target, FUZZTIME=5m each
 	@for pkg in $$($(GO) list ./...); do \

@@ -23,30 +23,32 @@ const (
 
 // sum writes the code of msg to the front of mac.
 func (k Key) sum(mac *[MaxMACLen]byte, msg []byte) {
-	switch n := len(k.secret) + len(msg); {
-	case k.typ == 0:
-	case k.cmac != nil:
-		k.cmac.sum(mac, msg)
+	if k.own == nil {
+		return
+	}
+	switch n := len(k.own.secret) + len(msg); {
+	case k.own.cmac != nil:
+		k.own.cmac.sum(mac, msg)
 	case n <= usualLen:
 		k.hashUsual(mac, msg)
 	case n <= longestLen:
 		k.hashLong(mac, msg)
 	default:
-		hash(k.typ, mac, append(append(make([]byte, 0, n), k.secret...), msg...))
+		hash(k.typ, mac, append(append(make([]byte, 0, n), k.own.secret...), msg...))
 	}
 }
 
 // hashUsual and hashLong differ in the memory that is cleared for each call.
 func (k Key) hashUsual(mac *[MaxMACLen]byte, msg []byte) {
 	var b [usualLen]byte
-	n := copy(b[:], k.secret)
+	n := copy(b[:], k.own.secret)
 	n += copy(b[n:], msg)
 	hash(k.typ, mac, b[:n])
 }
 
 func (k Key) hashLong(mac *[MaxMACLen]byte, msg []byte) {
 	var b [longestLen]byte
-	n := copy(b[:], k.secret)
+	n := copy(b[:], k.own.secret)
 	n += copy(b[n:], msg)
 	hash(k.typ, mac, b[:n])
 }

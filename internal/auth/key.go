@@ -15,6 +15,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -106,8 +107,14 @@ const (
 // Key is a symmetric key. It is an immutable value that goroutines may share.
 // The zero Key has no type: it makes no code and verifies none.
 type Key struct {
-	id     uint32
-	typ    Type
+	id  uint32
+	typ Type
+	own *material // nil for the zero Key
+}
+
+// material is behind a pointer because package fmt follows none inside of other
+// values: a struct that holds a Key may be printed without telling the secret.
+type material struct {
 	secret []byte
 	cmac   *cmac // for AES
 }
@@ -139,11 +146,11 @@ func makeKey(id uint32, t Type, secret []byte) (Key, error) {
 	case n > MaxSecret:
 		return Key{}, fmt.Errorf("secret is longer than %d octets", MaxSecret)
 	}
-	k := Key{id: id, typ: t, secret: append([]byte(nil), secret...)}
+	own := &material{secret: append([]byte(nil), secret...)}
 	if want != 0 {
-		k.cmac = newCMAC(k.secret)
+		own.cmac = newCMAC(own.secret)
 	}
-	return k, nil
+	return Key{id: id, typ: t, own: own}, nil
 }
 
 // ID returns the identifier sent with a code.
@@ -153,7 +160,12 @@ func (k Key) ID() uint32 { return k.id }
 func (k Key) Type() Type { return k.typ }
 
 // Bits returns the length of the secret, bits.
-func (k Key) Bits() int { return 8 * len(k.secret) }
+func (k Key) Bits() int {
+	if k.own == nil {
+		return 0
+	}
+	return 8 * len(k.own.secret)
+}
 
 // Weak tells whether the secret is shorter than WeakBits.
 func (k Key) Weak() bool { return k.Bits() < WeakBits }
@@ -170,8 +182,8 @@ func (k Key) MACLen() int {
 // String describes the key without its secret.
 func (k Key) String() string { return fmt.Sprintf("%d %s (%d bits)", k.id, k.typ, k.Bits()) }
 
-// GoString is String: the verb %#v does not print the secret either.
-func (k Key) GoString() string { return k.String() }
+// Format writes String for every verb: %d and %#v do not print the secret either.
+func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
 // AppendMAC appends the whole code of msg, MACLen octets, to dst. The two may
 // share memory as long as msg ends where dst does or before. It does not

@@ -5,11 +5,18 @@ package auth
 import (
 	"bytes"
 	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha3"
+	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	stdhash "hash"
 	"math/rand/v2"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -151,25 +158,40 @@ func TestInPlace(t *testing.T) {
 	}
 }
 
-// TestLengths crosses the sizes of the internal buffers.
+// hashes are the algorithms again, from the streaming side of the library.
+var hashes = map[Type]func() stdhash.Hash{
+	MD5: md5.New, SHA1: sha1.New, SHA256: sha256.New, SHA384: sha512.New384, SHA512: sha512.New,
+	SHA3224: func() stdhash.Hash { return sha3.New224() }, SHA3256: func() stdhash.Hash { return sha3.New256() },
+	SHA3384: func() stdhash.Hash { return sha3.New384() }, SHA3512: func() stdhash.Hash { return sha3.New512() },
+}
+
+// TestLengths crosses the sizes of the internal buffers and of the blocks of
+// every hash, which the published digests do not.
 func TestLengths(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for _, secretLen := range []int{1, 20, 200, MaxSecret} {
-		secret := make([]byte, secretLen)
-		for i := range secret {
-			secret[i] = byte(r.Uint32())
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
 		}
-		k := key(t, MD5, secret)
-		for _, n := range []int{0, 48, usualLen - 20, usualLen - 19, 1140, longestLen, 5000} {
-			msg := make([]byte, n)
-			for i := range msg {
-				msg[i] = byte(r.Uint32())
-			}
-			want := md5.Sum(append(bytes.Clone(secret), msg...))
-			if got := k.AppendMAC(nil, msg); !bytes.Equal(got, want[:]) {
-				t.Errorf("secret of %d, message of %d octets: %x, want %x", secretLen, n, got, want)
+		return b
+	}
+	for typ, stream := range hashes {
+		for _, secretLen := range []int{1, 16, 20, 200, MaxSecret} {
+			k := key(t, typ, random(secretLen))
+			for _, n := range []int{0, 35, 36, 48, 76, 124, usualLen - 20, usualLen - 19, 1140, longestLen, 5000} {
+				msg := random(n)
+				h := stream()
+				h.Write(k.own.secret)
+				h.Write(msg)
+				if got, want := k.AppendMAC(nil, msg), h.Sum(nil); !bytes.Equal(got, want) {
+					t.Errorf("%s, secret of %d, message of %d octets: %x, want %x", typ, secretLen, n, got, want)
+				}
 			}
 		}
+	}
+	if len(hashes) != int(AES128-MD5) {
+		t.Errorf("%d hash types tested, there are %d", len(hashes), AES128-MD5)
 	}
 }
 
@@ -215,9 +237,20 @@ func TestParseType(t *testing.T) {
 
 func TestSecretIsNotPrinted(t *testing.T) {
 	k := key(t, SHA1, []byte("hyacinth-tulip"))
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		if s := fmt.Sprintf(verb, k); s != "7 SHA1 (112 bits)" {
 			t.Errorf("%s prints %q", verb, s)
+		}
+	}
+	// A field that is not exported is printed without asking its type.
+	for _, in := range []any{struct{ key Key }{k}, &struct{ keys []Key }{[]Key{k}}, struct{ ring Ring }{Ring{7: k}}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d"} {
+			s := fmt.Sprintf(verb, in)
+			for _, octets := range []string{"hyacinth", "104 121 97", "687961", "68 79 61", "0x68, 0x79"} {
+				if strings.Contains(s, octets) {
+					t.Errorf("%s of a value that holds the key prints %q", verb, s)
+				}
+			}
 		}
 	}
 }
@@ -234,19 +267,87 @@ func TestNoAllocations(t *testing.T) {
 		longMAC := k.AppendMAC(nil, long)
 		good := 0
 		n := testing.AllocsPerRun(1, func() {
-			for range 2000 {
+			for range 10000 {
 				buf = k.AppendMAC(buf[:0], packet[:])
 				if k.Verify(packet[:], mac) && k.Verify(long, longMAC) {
 					good++
 				}
 			}
 		})
-		if n != 0 || good != 4000 {
-			t.Errorf("%s: %v allocations, %d of 4000 verified", k.Type(), n, good)
+		if n != 0 || good != 20000 {
+			t.Errorf("%s: %v allocations, %d of 20000 verified", k.Type(), n, good)
 		}
 	}
 }
 
+// TestNoAllocationsAcrossCollections: a collection takes no more of the blocks that
+// CMAC borrows than it takes a few calls to replace.
+func TestNoAllocationsAcrossCollections(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	var packet [48]byte
+	k := key(t, AES128, make([]byte, 16))
+	mac := k.AppendMAC(nil, packet[:])
+	const collections = 20
+	total, good := uint64(0), 0
+	for range collections {
+		runtime.GC()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 1000 {
+			if k.Verify(packet[:], mac) {
+				good++
+			}
+		}
+		runtime.ReadMemStats(&after)
+		total += after.Mallocs - before.Mallocs
+	}
+	// The runtime and a change of the processor cost some of their own.
+	if total > 10*collections || good != 1000*collections {
+		t.Errorf("%d allocations in %d verifications with %d collections, want at most %d; %d verified",
+			total, 1000*collections, collections, 10*collections, good)
+	}
+}
+
+// TestConcurrentUse lets goroutines work with one ring, as a server's workers do.
+func TestConcurrentUse(t *testing.T) {
+	const workers, rounds = 4, 300
+	ring := Ring{}
+	var ids []uint32
+	for i, k := range all(t) {
+		k.id = uint32(i + 1)
+		ring[k.id] = k
+		ids = append(ids, k.id)
+	}
+	failed := make([]string, workers)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			msg := bytes.Repeat([]byte{byte(w)}, 48)
+			var buf [MaxMACLen]byte
+			for n := range rounds * len(ids) {
+				k := ring[ids[(n+w)%len(ids)]]
+				msg[0] = byte(n)
+				mac := k.AppendMAC(buf[:0], msg)
+				good := k.Verify(msg, mac)
+				msg[47]++
+				if bad := k.Verify(msg, mac); !good || bad {
+					failed[w] = fmt.Sprintf("worker %d, %s: its own code %v, that of another message %v", w, k, good, bad)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, s := range failed {
+		if s != "" {
+			t.Error(s)
+		}
+	}
+}
+
+// BenchmarkVerify checks the code of a packet that has no fields.
 func BenchmarkVerify(b *testing.B) {
 	msg := make([]byte, 48)
 	for _, k := range all(b) {
@@ -258,6 +359,38 @@ func BenchmarkVerify(b *testing.B) {
 					b.Fatal("does not verify")
 				}
 			}
+		})
+	}
+}
+
+func BenchmarkAppendMAC(b *testing.B) {
+	msg := make([]byte, 48)
+	buf := make([]byte, 0, MaxMACLen)
+	for _, k := range all(b) {
+		b.Run(k.Type().String(), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				buf = k.AppendMAC(buf[:0], msg)
+			}
+		})
+	}
+}
+
+// BenchmarkVerifyParallel lets all processors work with one key.
+func BenchmarkVerifyParallel(b *testing.B) {
+	for _, k := range all(b) {
+		mac := k.AppendMAC(nil, make([]byte, 48))
+		b.Run(k.Type().String(), func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				msg := make([]byte, 48)
+				for pb.Next() {
+					if !k.Verify(msg, mac) {
+						b.Error("does not verify")
+						return
+					}
+				}
+			})
 		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 )
@@ -38,8 +37,9 @@ const maxLine = 2047
 //
 //	ID [TYPE] [ASCII:|HEX:]SECRET
 //
-// with MD5 for a missing type and "ASCII:" for a missing prefix. Empty lines and
-// lines that begin with one of !;#% are passed over. A line that cannot be used
+// with MD5 for a missing type and "ASCII:" for a missing prefix. ASCII means every
+// octet but white space and zero, as it is: a secret in UTF-8 is one. Empty lines
+// and lines that begin with one of !;#% are passed over. A line that cannot be used
 // is a problem of its own; the others count. Of two keys with one ID the later
 // counts.
 func ParseKeys(text []byte) (Ring, []Problem) {
@@ -60,13 +60,19 @@ func ParseKeys(text []byte) (Ring, []Problem) {
 func ParseNTPKeys(text []byte) (Ring, []Problem) {
 	return parseLines(text, "#", func(words []string) (uint32, Key, error) {
 		line, _, _ := strings.Cut(strings.Join(words, " "), "#")
-		return ntpKey(strings.Fields(line))
+		return ntpKey(fields(line))
 	})
 }
 
 // lineParser makes a key of the words of a line. The ID is valid with an error
 // too, unless 0.
 type lineParser func(words []string) (id uint32, k Key, err error)
+
+// fields splits at the white space of the C locale. The standard library's
+// function also takes parts of a secret in UTF-8 for white space.
+func fields(line string) []string {
+	return strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r >= '\t' && r <= '\r' })
+}
 
 func parseLines(text []byte, comment string, parse lineParser) (Ring, []Problem) {
 	ring := make(Ring)
@@ -84,7 +90,12 @@ func parseLines(text []byte, comment string, parse lineParser) (Ring, []Problem)
 			problems = append(problems, p)
 			continue
 		}
-		words := strings.Fields(string(line))
+		if bytes.IndexByte(line, 0) >= 0 { // other programs take it for the end
+			p.Text = "holds a zero octet"
+			problems = append(problems, p)
+			continue
+		}
+		words := fields(string(line))
 		if len(words) == 0 || strings.IndexByte(comment, words[0][0]) >= 0 {
 			continue
 		}
@@ -134,6 +145,9 @@ func chronyKey(words []string) (uint32, Key, error) {
 		return id, Key{}, errors.New("no secret")
 	case 2:
 		word = words[1]
+		if _, err := ParseType(word); !errors.Is(err, ErrUnknownType) {
+			return id, Key{}, errors.New("no secret behind the type") // else "SHA1" were one
+		}
 	case 3:
 		word = words[2]
 		if typ, err = ParseType(words[1]); err != nil {
@@ -202,32 +216,4 @@ func ntpKey(words []string) (uint32, Key, error) {
 	}
 	k, err := makeKey(id, typ, secret)
 	return id, k, err
-}
-
-// Lengths of generated secrets, bits.
-const (
-	defaultBits = 160
-	minBits     = WeakBits
-	maxBits     = 4096
-)
-
-// Generate makes a key of a secret read from random and returns its line for a
-// key file, as chronyc keygen prints it. bits is rounded up to whole octets and
-// brought into 80..4096; 0 means 160. AES has its own lengths. id 0 means 1.
-func Generate(id uint32, t Type, bits int, random io.Reader) (string, error) {
-	if t == 0 || t >= typeCount {
-		return "", fmt.Errorf("generate key: %w", ErrUnknownType)
-	}
-	if bits == 0 {
-		bits = defaultBits
-	}
-	n := (min(max(bits, minBits), maxBits) + 7) / 8
-	if want := types[t].keyLen; want != 0 {
-		n = want
-	}
-	secret := make([]byte, n)
-	if _, err := io.ReadFull(random, secret); err != nil {
-		return "", fmt.Errorf("generate key: %w", err)
-	}
-	return fmt.Sprintf("%d %s HEX:%X", max(id, 1), t, secret), nil
 }

@@ -23,6 +23,7 @@ func (p *parser) serverDirectives() map[string]directive {
 		"noclientlog":    on(&c.NoClientLog),
 		"port":           one(integer(&c.Port, 0, math.MaxUint16)),
 		"ratelimit":      rateLimit(&c.RateLimit, true),
+		"workers":        one(integer(&c.Workers, 0, 1024)),
 		"bindcmdaddress": one(bindCommand(cmd)),
 		"bindcmddevice":  one(text(&cmd.BindDevice)),
 		"cmdallow":       access(&cmd.Access, true),

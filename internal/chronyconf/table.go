@@ -96,7 +96,6 @@ func (p *parser) directives() map[string]directive {
 var notYet = map[string]string{
 	"bindcmdaddress":    "chronyc cannot connect",
 	"bindcmddevice":     "",
-	"broadcast":         "",
 	"cmdallow":          "",
 	"cmddeny":           "",
 	"cmdport":           "",
@@ -127,7 +126,6 @@ var notYet = map[string]string{
 	"opencommands":      "",
 	"ptpdomain":         "",
 	"ptpport":           "",
-	"ratelimit":         "every client that is allowed is answered",
 	"refclock":          "",
 	"rtcautotrim":       "",
 	"rtcdevice":         "",

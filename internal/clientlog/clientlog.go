@@ -158,17 +158,28 @@ func (t *Table) Lookup(p Prefix) *Record {
 // All yields the records, in no order that means anything.
 func (t *Table) All() iter.Seq[*Record] {
 	return func(yield func(*Record) bool) {
-		if t == nil {
-			return
-		}
-		for i := range t.sets {
-			for j := range t.sets[i] {
-				if r := &t.sets[i][j]; r.Hits > 0 && !yield(r) {
-					return
-				}
+		for i := range t.Slots() {
+			if r := t.At(i); r != nil && !yield(r) {
+				return
 			}
 		}
 	}
+}
+
+// Slots returns how many records there is room for.
+func (t *Table) Slots() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.sets) * ways
+}
+
+// At returns the record in slot i, below Slots, nil if the slot is free.
+func (t *Table) At(i int) *Record {
+	if r := &t.sets[i/ways][i%ways]; r.Hits > 0 {
+		return r
+	}
+	return nil
 }
 
 // Evicted returns how many records gave way to those of new clients.

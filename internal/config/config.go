@@ -77,7 +77,7 @@ func Default() *Config {
 		},
 		Local: Local{Stratum: 10, Distance: 1},
 		Server: Server{
-			Port: 123, ClientLogLimit: 524288,
+			Port: 123, ClientLogLimit: -1,
 			RateLimit: RateLimit{Interval: 3, Burst: 8, Leak: 2},
 		},
 		Client: Client{

@@ -34,7 +34,8 @@ type Server struct {
 	BindAddresses  []netip.Addr // bindaddress, in order, each once (empty = every address)
 	BindDevice     string       // binddevice: interface (empty = every one)
 	Broadcasts     []Broadcast  // broadcast, in order
-	ClientLogLimit int64        // clientloglimit: bytes (524288; 0..2^31)
+	Workers        int          // workers: threads that answer, for each address (0 = one for each processor; ..1024)
+	ClientLogLimit int64        // clientloglimit: bytes for all threads together (-1 = 524288 for each thread; 0..2^31)
 	NoClientLog    bool         // noclientlog: keep no records; no interleaved mode for clients
 	RateLimit      RateLimit    // ratelimit
 	Smooth         Smooth

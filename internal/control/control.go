@@ -30,6 +30,7 @@ const DefaultPath = "/run/foliot/foliotctl.sock"
 // The verbs of the daemon.
 const (
 	VerbReload  = "reload"  // read the configuration again and apply what changed
+	VerbClients = "clients" // list those who ask
 	VerbStatus  = "status"  // describe the daemon in a few lines
 	VerbVersion = "version" // name the running program
 )

@@ -34,6 +34,7 @@ const (
 const usage = `usage: foliotctl [-s SOCKET] COMMAND
 
 Commands:
+    clients    list the clients that foliotd remembers
     reload     make foliotd read its configuration again
     status     say what foliotd is doing
     version    say which foliotd is running
@@ -75,7 +76,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	verb := flags.Arg(0)
 	switch verb {
-	case control.VerbReload, control.VerbStatus, control.VerbVersion:
+	case control.VerbClients, control.VerbReload, control.VerbStatus, control.VerbVersion:
 		return ask(*socket, verb, *timeout, stdout, stderr)
 	}
 	return complain(stderr, ExitUsage, fmt.Errorf("unknown command %q", verb), "run \"foliotctl help\" for the commands")

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"foliot/internal/clock"
 	"foliot/internal/config"
@@ -46,8 +47,7 @@ type daemon struct {
 	control bool // the clock may be set
 	seed    uint64
 
-	inForce          bool // a configuration is in force
-	hasKeys, hasLeap bool // it has keys, and leap seconds
+	inForce *Loaded // nil = nothing yet
 }
 
 // Main is foliotd. It returns the exit code.
@@ -66,6 +66,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	case o.Version:
 		fmt.Fprintf(stdout, "foliotd (foliot) version %s (-CMDMON -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
 		return exitOK
+	case o.Key != nil:
+		return o.Key.generate(rand.Reader, stdout, stderr)
 	case o.Check:
 		return check(o, stdout, stderr)
 	case o.Print:
@@ -163,12 +165,12 @@ func (d *daemon) load() (*Loaded, error) {
 	if err := l.Config.Validate(); err != nil {
 		return nil, err
 	}
-	if d.inForce {
-		if err := l.usable(d.hasKeys, d.hasLeap); err != nil {
+	if d.inForce != nil {
+		if err := l.usable(d.inForce); err != nil {
 			return nil, err
 		}
 	}
-	d.inForce, d.hasKeys, d.hasLeap = true, len(l.Files.Keys) > 0, l.Files.Leap != nil
+	d.inForce = l
 	return l, nil
 }
 
@@ -274,6 +276,10 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	signals := process.NotifySignals()
 	defer signals.Close()
 	go lp.listenSignals(ctx, signals)
+	w.enact(cfg.Policy)
+	if cfg.Policy.Access.Any() {
+		w.bind() // low ports and large buffers need rights
+	}
 	stopControl, early := d.openControl(ctx, lp)
 	if err := d.dropRights(l.Config, early == nil); err != nil {
 		stopControl()
@@ -476,16 +482,11 @@ func (d *daemon) dropRights(c *config.Config, bound bool) error {
 	return nil
 }
 
-// sameServer tells whether the server sockets of a and b are the same.
+// sameServer tells whether a and b want the same of the server's sockets and
+// threads.
 func sameServer(a, b *config.Config) bool {
-	if a.Server.Port != b.Server.Port || a.Server.BindDevice != b.Server.BindDevice ||
-		len(a.Server.BindAddresses) != len(b.Server.BindAddresses) {
-		return false
-	}
-	for i := range a.Server.BindAddresses {
-		if a.Server.BindAddresses[i] != b.Server.BindAddresses[i] {
-			return false
-		}
-	}
-	return true
+	x, y := &a.Server, &b.Server
+	return x.Port == y.Port && x.BindDevice == y.BindDevice && slices.Equal(x.BindAddresses, y.BindAddresses) &&
+		x.Workers == y.Workers && x.ClientLogLimit == y.ClientLogLimit && x.NoClientLog == y.NoClientLog &&
+		a.Client.DSCP == b.Client.DSCP
 }

@@ -3,39 +3,79 @@
 package daemon
 
 import (
+	"crypto/rand"
 	"errors"
 	"net/netip"
+	"runtime"
 	"syscall"
 
 	"foliot/internal/clock"
+	"foliot/internal/engine"
+	"foliot/internal/responder"
+	"foliot/internal/setup"
 	"foliot/internal/udpstamp"
+	"foliot/internal/worker"
 )
-
-// serverToken marks events of server sockets; the rest is their index.
-const serverToken = 1 << 32
 
 // retryTime is how often a server socket that could not be opened is tried.
 const retryTime = 60 * clock.Second
 
+// serverBuffer is the size of a receive buffer, octets: as many requests as a
+// worker answers in 20 ms. What does not fit is dropped by the kernel, at no cost
+// to the answers.
+const serverBuffer = 4 << 20
+
 // errDeaf ends a server that cannot be asked.
 var errDeaf = errors.New("could not open any NTP server socket")
 
+// server is what the world has of the server port: the workers that answer
+// clients, and the sockets from which the engine itself sends.
+type server struct {
+	pool      *worker.Pool // nil while the port is closed
+	policy    responder.Policy
+	snapshot  responder.Snapshot
+	published bool         // there is a snapshot
+	closed    []netip.Addr // where no socket could be opened
+	retry     clock.Mono   // when those are tried again, zero = never
+	// peers are sockets of symmetric associations, connected to the peer: the
+	// kernel gives them what it sends, however busy the workers are.
+	peers map[engine.SourceID]*udpstamp.Socket
+	// talkers are second sockets beside those of the workers, for sending.
+	talkers map[netip.Addr]*udpstamp.Socket
+}
+
 // listen opens or closes the server port.
 func (w *world) listen(want bool) {
-	for _, s := range w.servers {
-		w.poller.Remove(s.FD())
-		s.Close()
+	w.closeServer()
+	if want {
+		w.bind()
+		w.startServer()
 	}
-	w.servers, w.closed, w.retry = nil, nil, clock.Mono{}
-	if !want || w.cfg.Server.Port == 0 {
+}
+
+// startServer lets the workers answer.
+func (w *world) startServer() {
+	if w.srv.pool != nil {
+		w.srv.pool.Start()
+	}
+}
+
+// bind opens the sockets of the server port.
+func (w *world) bind() {
+	if w.cfg.Server.Port == 0 {
 		return
 	}
+	w.srv.pool = worker.NewPool(w.poolConfig())
+	if w.srv.published {
+		w.srv.pool.Publish(w.srv.snapshot)
+	}
+	w.srv.pool.Enact(w.srv.policy)
 	addrs := w.cfg.Server.BindAddresses
 	if len(addrs) == 0 {
 		addrs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
 	}
 	for _, a := range addrs {
-		err := w.open(a)
+		err := w.srv.pool.Open(a)
 		switch {
 		case err == nil:
 		case len(w.cfg.Server.BindAddresses) == 0 && errors.Is(err, syscall.EAFNOSUPPORT):
@@ -43,50 +83,166 @@ func (w *world) listen(want bool) {
 			w.log.Debug(err.Error())
 		default:
 			w.log.Warn("Could not open NTP server socket, trying again: " + err.Error())
-			w.closed = append(w.closed, a)
+			w.srv.closed = append(w.srv.closed, a)
 		}
+	}
+	if !w.srv.pool.Steered() {
+		w.log.Warn("The kernel refuses to spread clients over threads: one thread serves at each address")
 	}
 	w.schedule()
 }
 
+// poolConfig says how to serve.
+func (w *world) poolConfig() worker.Config {
+	c := worker.Config{Socket: w.options, Threads: w.cfg.Server.Workers}
+	c.Socket.Port, c.Socket.Device = w.cfg.Server.Port, w.cfg.Server.BindDevice
+	c.Socket.FreeBind, c.Socket.Broadcast, c.Socket.RecvBuffer = true, true, serverBuffer
+	if c.Threads == 0 {
+		c.Threads = runtime.NumCPU()
+	}
+	c.Stamps, c.Log = setup.WorkerMemory(w.cfg, c.Threads*max(len(w.cfg.Server.BindAddresses), 2))
+	rand.Read(c.Seed[:]) // never fails: crypto/rand ends the process instead
+	return c
+}
+
+// closeServer closes everything at the server port. Sockets of clients and peers
+// that share the port go first: the kernel numbers the sockets of a port in
+// the order in which they were opened, and the workers must be the first.
+func (w *world) closeServer() {
+	for id := range w.srv.peers {
+		w.hangup(id)
+	}
+	if w.acqPort != 0 && w.acqPort == w.cfg.Server.Port {
+		for id := range w.clients {
+			w.hangup(id)
+		}
+	}
+	for _, s := range w.srv.talkers {
+		s.Close()
+	}
+	if w.srv.pool != nil {
+		w.srv.pool.Close()
+	}
+	w.srv.pool, w.srv.talkers, w.srv.closed, w.srv.retry = nil, nil, nil, clock.Mono{}
+}
+
 // deaf tells whether there should be server sockets but none could be opened.
-func (w *world) deaf() bool { return len(w.closed) > 0 && len(w.servers) == 0 }
+func (w *world) deaf() bool {
+	return len(w.srv.closed) > 0 && (w.srv.pool == nil || w.srv.pool.Threads() == 0)
+}
 
 // listenAgain tries once more where no socket could be opened.
 func (w *world) listenAgain() {
 	var left []netip.Addr
-	for _, a := range w.closed {
-		if err := w.open(a); err != nil {
+	for _, a := range w.srv.closed {
+		if err := w.srv.pool.Open(a); err != nil {
 			w.log.Debug(err.Error())
 			left = append(left, a)
 			continue
 		}
 		w.log.Info("Opened NTP server socket at " + netip.AddrPortFrom(a, w.cfg.Server.Port).String())
 	}
-	w.closed = left
+	w.srv.closed = left
 	w.schedule()
 }
 
 // schedule sets the time of the next listenAgain.
 func (w *world) schedule() {
-	w.retry = clock.Mono{}
-	if len(w.closed) > 0 {
-		w.retry = w.Now().Mono.Add(retryTime)
+	w.srv.retry = clock.Mono{}
+	if len(w.srv.closed) > 0 {
+		w.srv.retry = w.Now().Mono.Add(retryTime)
 	}
 }
 
-func (w *world) open(a netip.Addr) error {
+// publish makes s what is served.
+func (w *world) publish(s *responder.Snapshot) {
+	w.srv.snapshot, w.srv.published = *s, true
+	if w.srv.pool != nil {
+		w.srv.pool.Publish(*s)
+	}
+}
+
+// enact makes p the policy of serving.
+func (w *world) enact(p responder.Policy) {
+	w.srv.policy = p
+	if w.srv.pool != nil {
+		w.srv.pool.Enact(p)
+	}
+}
+
+// peer returns the socket of a symmetric association, opened if need be. It has
+// the server's port, as the peer expects.
+func (w *world) peer(s *engine.Send) *udpstamp.Socket {
+	if sock := w.srv.peers[s.Peer]; sock != nil || w.srv.pool == nil {
+		return sock
+	}
 	o := w.options
-	o.Local, o.Port, o.Device, o.FreeBind = a, w.cfg.Server.Port, w.cfg.Server.BindDevice, true
-	o.RecvBuffer = 1 << 20
-	s, err := udpstamp.OpenServer(o)
+	o.Port, o.Device = w.cfg.Server.Port, w.cfg.Server.BindDevice
+	for _, a := range w.cfg.Server.BindAddresses {
+		if a.Is4() == s.To.Addr().Is4() {
+			o.Local = a
+			break
+		}
+	}
+	sock, err := udpstamp.OpenClient(s.To, o)
 	if err != nil {
-		return err
+		w.refuse(s.Peer, err)
+		return nil
 	}
-	if err := w.poller.Add(s.FD(), serverToken+uint64(len(w.servers))); err != nil {
-		s.Close()
-		return err
+	delete(w.refused, s.Peer)
+	if w.srv.peers == nil {
+		w.srv.peers = make(map[engine.SourceID]*udpstamp.Socket)
 	}
-	w.servers = append(w.servers, s)
-	return nil
+	w.srv.peers[s.Peer] = sock
+	return sock
+}
+
+// talker returns the socket to send s from that no association has: that of the
+// peer who asked, or a worker's that can reach the destination, best one bound
+// to the address to send from.
+func (w *world) talker(s *engine.Send) *udpstamp.Socket {
+	for _, sock := range w.srv.peers {
+		if sock.Remote() == s.To {
+			return sock
+		}
+	}
+	if w.srv.pool == nil {
+		return nil
+	}
+	var fit netip.Addr
+	for _, a := range w.srv.pool.Addrs() {
+		switch {
+		case a.Is4() != s.To.Addr().Is4():
+		case a == s.Local:
+			return w.talkerAt(a)
+		case !fit.IsValid() || a.IsUnspecified():
+			fit = a
+		}
+	}
+	return w.talkerAt(fit)
+}
+
+// talkerAt returns the second socket at an address that the workers serve at.
+func (w *world) talkerAt(a netip.Addr) *udpstamp.Socket {
+	if sock := w.srv.talkers[a]; sock != nil || !a.IsValid() {
+		return sock
+	}
+	sock, err := w.srv.pool.Talker(a)
+	if err != nil {
+		w.log.Debug(err.Error())
+		return nil
+	}
+	if w.srv.talkers == nil {
+		w.srv.talkers = make(map[netip.Addr]*udpstamp.Socket)
+	}
+	w.srv.talkers[a] = sock
+	return sock
+}
+
+// report says what the workers did, nothing while there are none.
+func (w *world) report() worker.Report {
+	if w.srv.pool == nil {
+		return worker.Report{}
+	}
+	return w.srv.pool.Report()
 }

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"time"
 
 	"foliot/configs"
@@ -32,7 +31,7 @@ type Loaded struct {
 	Files    setup.Files
 	Warnings []string
 
-	keyTrouble  error // why the key file could not be read as a whole
+	keyTrouble  error // why keys of the key file could not be read
 	leapTrouble error // why there is no leap second table
 }
 
@@ -153,12 +152,30 @@ func (l *Loaded) readKeys(path string) {
 		l.warn("Could not read key file: %s", err)
 		return
 	}
+	l.checkMode(path)
 	ring, problems := auth.ParseKeys(b)
 	for _, p := range problems {
-		l.keyTrouble = fmt.Errorf("%s in key file %s", p, path)
-		l.warn("%s", l.keyTrouble)
+		l.warn("%s in key file %s", p, path)
+		if !p.Kept {
+			l.keyTrouble = fmt.Errorf("%s in key file %s", p, path)
+		}
 	}
 	l.Files.Keys = ring
+}
+
+// checkMode tells when everybody may read or change the secrets in a file, as
+// newer versions of chronyd do. They are used nevertheless.
+func (l *Loaded) checkMode(path string) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return
+	}
+	switch mode := info.Mode().Perm(); {
+	case mode&0o004 != 0:
+		l.warn("World-readable permissions on key file %s (mode %04o)", path, mode)
+	case mode&0o002 != 0:
+		l.warn("World-writable permissions on key file %s (mode %04o)", path, mode)
+	}
 }
 
 func (l *Loaded) readDrift(path string) {
@@ -265,18 +282,28 @@ func (l *Loaded) readAccess(lookup func(string) (netip.Addr, bool)) error {
 	return nil
 }
 
-// usable tells whether l may replace a configuration in force: what gave a
-// warning at the start must not take away what works. hadKeys and hadLeap tell
-// whether the one in force has keys and leap seconds.
-func (l *Loaded) usable(hadKeys, hadLeap bool) error {
-	if l.leapTrouble != nil && (hadLeap || l.Config.Leap.List != "") {
+// usable tells whether l may replace the configuration in force: what gave a
+// warning at the start must not take away what works.
+func (l *Loaded) usable(inForce *Loaded) error {
+	if l.leapTrouble != nil && (inForce.Files.Leap != nil || l.Config.Leap.List != "") {
 		return l.leapTrouble
 	}
-	keyed := func(s config.Source) bool { return s.Key != 0 }
-	if l.keyTrouble != nil && (hadKeys || slices.ContainsFunc(l.Config.Sources, keyed)) {
+	if l.keyTrouble != nil && l.lacksKeys(inForce.Files.Keys) {
 		return l.keyTrouble
 	}
 	return nil
+}
+
+// lacksKeys tells whether a key that is in force, or that a source uses, is not
+// there. A bad line that was there before, or that nobody misses, must not keep
+// good keys out.
+func (l *Loaded) lacksKeys(before auth.Ring) bool {
+	for id := range before {
+		if _, ok := l.Files.Keys[id]; !ok {
+			return true
+		}
+	}
+	return len(setup.MissingKeys(l.Config, l.Files.Keys)) > 0
 }
 
 // lookup resolves a host in an access rule, at start, as chrony does.

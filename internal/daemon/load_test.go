@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,12 @@ func TestReloadTrouble(t *testing.T) {
 	for _, tc := range []struct{ name, conf, keys, then, want string }{
 		{"unchanged", "keyfile k\nserver 192.0.2.1 key 1\n", key, key, ""},
 		{"keys spoiled", "keyfile k\nserver 192.0.2.1 key 1\n", key, "1 SHA1\n", "in key file"},
+		{"one more key", "keyfile k\nserver 192.0.2.1 key 1\n", key, key + "2 MD5 ASCII:abcdefghij\n", ""},
+		{"a weak key", "keyfile k\nserver 192.0.2.1 key 1\n", key + "2 tulip\n", key + "2 tulip\n3 lilac\n", ""},
+		{"a key twice", "keyfile k\nserver 192.0.2.1 key 1\n", key, key + key, ""},
+		{"bad from the start", "keyfile k\nserver 192.0.2.1 key 1\n", "5 TIGER abcdefghij\n" + key, "5 TIGER abcdefghij\n" + key + "2 MD5 abcdefghij\n", ""},
+		{"one spoiled that a server may use", "keyfile k\n", key + "2 MD5 abcdefghij\n", key + "2 MD5\n", "line 2: key 2"},
+		{"one removed", "keyfile k\n", key + "2 MD5 abcdefghij\n", key, ""},
 		{"keys gone", "keyfile k\n", key, "", "read key file"},
 		{"never there, not used", "keyfile k\n", "", "", ""},
 		{"never there, used", "keyfile k\nserver 192.0.2.1 key 1\n", "", "", "read key file"},
@@ -78,6 +85,53 @@ func TestReloadTrouble(t *testing.T) {
 				t.Errorf("reload: %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// TestKeyFileWarnings wants file and line named, and no secret told.
+func TestKeyFileWarnings(t *testing.T) {
+	const good = "1 SHA1 ASCII:hyacinthTulip7\n"
+	for _, tc := range []struct {
+		name, keys string
+		mode       os.FileMode
+		want       string // %s stands for the directory; empty = no warning
+	}{
+		{"good", good, 0o640, ""},
+		{"everybody reads", good, 0o644, "World-readable permissions on key file %s/k (mode 0644)"},
+		{"everybody writes", good, 0o642, "World-writable permissions on key file %s/k (mode 0642)"},
+		{"missing", "", 0, "Could not read key file: open %s/k: no such file or directory"},
+		{"bad type", good + "2 hyacinthTulip7 SHA1\n", 0o600, "line 2: key 2: key type: unknown algorithm in key file %s/k"},
+		{"secret for an ID", good + "# x\nhyacinthTulip7\n", 0o600, "line 3: key ID is not a number from 1 to 4294967295 in key file %s/k"},
+		{"twice", good + good, 0o600, "line 2: key 1: defined before, this one counts in key file %s/k"},
+		{"length", good + "2 AES128 hyacinthTulip7\n", 0o600, "line 2: key 2: AES128 needs a secret of 128 bits, got 112 in key file %s/k"},
+		{"not hexadecimal", good + "2 MD5 HEX:hyacinthTulip7\n", 0o600, "line 2: key 2: secret is not a hexadecimal number of whole octets in key file %s/k"},
+		{"not the source's key", "2 MD5 ASCII:hyacinthTulip7\n", 0o600, `Key 1 of server 192.0.2.1 at line 2 in file c is missing in key file "%s/k": its answers will not be accepted`},
+	} {
+		dir := t.TempDir()
+		conf := "keyfile k\nserver 192.0.2.1 key 1\n"
+		if tc.keys == "" {
+			conf = "keyfile k\n"
+		} else {
+			write(t, dir, "k", tc.keys)
+			if err := os.Chmod(filepath.Join(dir, "k"), tc.mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(t, dir, "c", conf)
+		l, err := Load(&Options{File: "c", Dir: dir})
+		if err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		var want []string
+		if tc.want != "" {
+			want = []string{strings.ReplaceAll(tc.want, "%s", dir)}
+		}
+		if !slices.Equal(l.Warnings, want) {
+			t.Errorf("%s: warnings %q, want %q", tc.name, l.Warnings, want)
+		}
+		if said := strings.Join(l.Warnings, "\n"); strings.Contains(said, "hyacinth") || strings.Contains(said, "Tulip") {
+			t.Errorf("%s: a secret is told: %q", tc.name, said)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"foliot/internal/clock"
+	"foliot/internal/control"
 	"foliot/internal/engine"
 	"foliot/internal/process"
 	"foliot/internal/resolve"
@@ -141,7 +143,7 @@ func (l *loop) timeout() time.Duration {
 	if w := l.notifier.WatchdogInterval(); w > 0 {
 		least = min(least, w/2)
 	}
-	for _, t := range [...]clock.Mono{l.e.Deadline(), l.end, l.warmth, l.w.retry} {
+	for _, t := range [...]clock.Mono{l.e.Deadline(), l.end, l.warmth, l.w.srv.retry} {
 		if !t.IsZero() {
 			least = min(least, max(0, t.Sub(now).Duration()))
 		}
@@ -177,7 +179,7 @@ func (l *loop) tick() {
 	if !l.warmth.IsZero() && !now.Mono.Before(l.warmth) {
 		l.readTemperature(now)
 	}
-	if t := l.w.retry; !t.IsZero() && !now.Mono.Before(t) {
+	if t := l.w.srv.retry; !t.IsZero() && !now.Mono.Before(t) {
 		l.w.listenAgain()
 	}
 	if now.Mono.Sub(l.meddle) >= meddleTime {
@@ -188,15 +190,9 @@ func (l *loop) tick() {
 
 func (l *loop) perform() { l.e.Perform(l.w, &l.acts) }
 
-// readAll reads the sockets that have something, those of sources first: their
-// measurements must not wait behind the requests of others.
 func (l *loop) readAll(events []udpstamp.Event) {
-	for _, server := range [...]bool{false, true} {
-		for i := range events {
-			if token := events[i].Token; (token >= serverToken) == server {
-				l.readable(token)
-			}
-		}
+	for i := range events {
+		l.readable(events[i].Token)
 	}
 }
 
@@ -204,14 +200,11 @@ func (l *loop) readAll(events []udpstamp.Event) {
 // answer to a request must find its stamp there. What exceeds a few batches is
 // left for the next wake, so that a flood of packets cannot hold up the timers.
 func (l *loop) readable(token uint64) {
-	id, sock := engine.SourceID(0), (*udpstamp.Socket)(nil)
-	if token >= serverToken {
-		if i := token - serverToken; i < uint64(len(l.w.servers)) {
-			sock = l.w.servers[i]
-		}
-	} else {
-		id = engine.SourceID(token)
-		sock = l.w.clients[id]
+	id := engine.SourceID(token)
+	sock := l.w.clients[id]
+	if token&peerToken != 0 {
+		// The engine knows a peer by its address.
+		id, sock = 0, l.w.srv.peers[id]
 	}
 	if sock == nil {
 		return
@@ -266,9 +259,27 @@ func (l *loop) hear() {
 			if err := l.reload(); err != nil {
 				l.d.log.Error("Could not reload the configuration, the old one stays: " + err.Error())
 			}
+		case n.verb == control.VerbClients:
+			l.listClients(n)
 		case n.done != nil:
 			n.done <- l.command(n.verb, n.out)
 		}
+	}
+}
+
+// listClients answers the verb clients, beside the loop: it takes its time.
+func (l *loop) listClients(n news) {
+	pool, now := l.w.srv.pool, l.w.Now().Wall
+	switch {
+	case l.w.cfg.Server.NoClientLog:
+		n.done <- errors.New("no clients are remembered (noclientlog)")
+	case pool == nil:
+		n.done <- errors.New("the server port is closed")
+	default:
+		go func() {
+			clients(pool.Clients(), pool.Report().Evicted, now, n.out)
+			n.done <- nil
+		}()
 	}
 }
 
@@ -322,9 +333,10 @@ func (l *loop) reload() error {
 		l.w.setDriftFile(f)
 	}
 	l.warmth = l.w.Now().Mono
+	l.w.enact(cfg.Policy)
 	l.e.Configure(l.w.Now(), cfg, &l.acts)
 	l.perform()
-	if !sameServer(old, fresh.Config) || old.Client.DSCP != fresh.Config.Client.DSCP {
+	if !sameServer(old, fresh.Config) {
 		l.w.listen(l.e.Listening())
 	}
 	l.d.log.Info("Configuration reloaded")

@@ -43,6 +43,7 @@ type Options struct {
 	Version    bool          // -v
 	Help       bool          // -h
 	Check      bool          // --check
+	Key        *KeyRequest   // --keygen, nil = not given
 	Dir        string        // where the daemon was started, "" = unknown
 }
 
@@ -60,6 +61,8 @@ const Usage = `usage: foliotd [options] [directive...]
   -s         set the clock from the RTC or the drift file at start
   -p         print the configuration and exit
   --check    check the configuration and exit
+  --keygen [ID [TYPE [BITS]]]
+             print a new line for the key file and exit, as chronyc keygen does
   -4, -6     resolve names to IPv4 or IPv6 only
   -u USER    run as USER        -U  do not require root
   -l FILE    log to FILE        -L LEVEL  -1 debug .. 3 fatal
@@ -84,6 +87,10 @@ func ParseOptions(args []string) (*Options, error) {
 		case a == "--":
 			o.Directives = args[1:]
 			return o, nil
+		case a == "--keygen":
+			var err error
+			o.Key, err = parseKeyRequest(args[1:])
+			return o, err
 		case strings.HasPrefix(a, "--"):
 			if err := o.long(a); err != nil {
 				return nil, err

@@ -19,10 +19,12 @@ import (
 	"foliot/internal/logfile"
 	"foliot/internal/ntp"
 	"foliot/internal/process"
+	"foliot/internal/responder"
 	"foliot/internal/selection"
 	"foliot/internal/source"
 	"foliot/internal/stats"
 	"foliot/internal/sysclock"
+	"foliot/internal/worker"
 )
 
 // dump saves the history of every source (dumpdir).
@@ -243,8 +245,10 @@ func (l *loop) status(out io.Writer) error {
 		t.Stratum, float64(t.Remaining), float64(t.LastOffset), t.RMSOffset)
 	fmt.Fprintf(out, "frequency %+.3f ppm, skew %.3f ppm, root delay %.9f s, root dispersion %.9f s\n",
 		t.Frequency.PPM(), t.Skew.PPM(), t.RootDelay, t.RootDisp)
-	c := l.e.Server().Counters
-	fmt.Fprintf(out, "requests answered %d, refused %d\n\n", c.Answered(), c.Refused())
+	r := l.w.report()
+	r.Add(&l.e.Server().Counters)
+	fmt.Fprintf(out, "requests answered %d (%d interleaved, %d with a key, %d asked to slow down), refused %d%s\n\n",
+		r.Answered(), r.Interleaved, r.Authenticated, r.Verdicts[responder.Kissed], r.Refused(), reasons(&r))
 	fmt.Fprintf(out, "%s %-32s %3s %4s %5s  %14s %12s\n", "S", "source", "st", "poll", "reach", "offset", "+/-")
 	for _, r := range l.e.Rows() {
 		a := l.e.Association(r.Source.ID)
@@ -255,6 +259,23 @@ func (l *loop) status(out io.Writer) error {
 			(r.Lo+r.Hi)/2, (r.Hi-r.Lo)/2)
 	}
 	return nil
+}
+
+// reasons lists why requests were not answered, those that occurred.
+func reasons(r *worker.Report) string {
+	var list []string
+	for v := responder.BadLength; int(v) < responder.Verdicts; v++ {
+		if n := r.Verdicts[v]; n > 0 {
+			list = append(list, fmt.Sprintf("%s %d", v, n))
+		}
+	}
+	if r.Dropped > 0 {
+		list = append(list, fmt.Sprintf("receive buffer full %d", r.Dropped))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, ", ") + ")"
 }
 
 func label(s *engine.SourceRef) string {

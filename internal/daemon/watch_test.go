@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -118,44 +119,54 @@ func TestSetClockTellsFailuresOnce(t *testing.T) {
 func TestListenAgain(t *testing.T) {
 	w, log := testWorld(t)
 	w.cfg.Server.Port = 40123
-	w.cfg.Server.BindDevice = "nonesuch0"
+	holder, err := net.ListenPacket("udp", "127.0.0.1:40123") // shares the port with nobody
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.cfg.Server.BindAddresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
 	w.listen(true)
 	w.listenAgain()
-	if got := strings.Count(log.String(), "WARN"); got != 1 || !w.deaf() || w.retry.IsZero() {
-		t.Errorf("after two failures: %d warnings, deaf %v, retry %v; want 1, true and a time", got, w.deaf(), w.retry)
+	if got := strings.Count(log.String(), "WARN"); got != 1 || !w.deaf() || w.srv.retry.IsZero() {
+		t.Errorf("after two failures: %d warnings, deaf %v, retry %v; want 1, true and a time", got, w.deaf(), w.srv.retry)
 	}
-	w.cfg.Server.BindDevice = ""
+	holder.Close()
 	w.listenAgain()
-	if w.deaf() || !w.retry.IsZero() || len(w.servers) != 1 || !strings.Contains(log.String(), "Opened NTP server socket at 127.0.0.1:40123") {
-		t.Errorf("after success: deaf %v, retry %v, %d sockets, log %s", w.deaf(), w.retry, len(w.servers), log)
+	if w.deaf() || !w.srv.retry.IsZero() || w.srv.pool.Threads() == 0 || !strings.Contains(log.String(), "Opened NTP server socket at 127.0.0.1:40123") {
+		t.Errorf("after success: deaf %v, retry %v, %d sockets, log %s", w.deaf(), w.srv.retry, w.srv.pool.Threads(), log)
 	}
 }
 
-// TestFloodIsBounded sends more than one wake may take. The datagrams are longer
-// than the buffers, so that the engine does not see them.
+// TestFloodIsBounded sends a peer's socket more than one wake may take. The
+// datagrams are longer than the buffers, so that the engine does not see them.
 func TestFloodIsBounded(t *testing.T) {
 	w, _ := testWorld(t)
-	w.cfg.Server.Port = 40124
-	w.cfg.Server.BindAddresses = []netip.Addr{netip.MustParseAddr("127.0.0.1")}
-	w.listen(true)
-	if len(w.servers) != 1 {
-		t.Fatalf("%d server sockets, want 1", len(w.servers))
-	}
-	sender, err := udpstamp.OpenClient(netip.AddrPortFrom(w.cfg.Server.BindAddresses[0], w.cfg.Server.Port), udpstamp.Options{})
+	sender, err := udpstamp.OpenServer(udpstamp.Options{Local: netip.MustParseAddr("127.0.0.1")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sender.Close()
+	from, err := sender.LocalAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sock, err := udpstamp.OpenClient(from, udpstamp.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.srv.peers = map[engine.SourceID]*udpstamp.Socket{7: sock}
+	to, err := sock.LocalAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
 	const extra = 5
 	for range batch*batches + extra {
-		if err := sender.Send(&udpstamp.Datagram{Data: []byte("xx")}); err != nil {
+		if err := sender.Send(&udpstamp.Datagram{To: to, Data: []byte("xx")}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l := &loop{w: w, e: engine.New(engine.Config{}), msgs: udpstamp.NewMessages(batch, 1), txs: make([]udpstamp.Tx, batch)}
-	l.readAll([]udpstamp.Event{{Token: serverToken, Readable: true}})
-	if n, err := w.servers[0].Recv(udpstamp.NewMessages(2*extra, 64)); n != extra || err != nil {
+	l.readAll([]udpstamp.Event{{Token: peerToken | 7, Readable: true}})
+	if n, err := sock.Recv(udpstamp.NewMessages(2*extra, 64)); n != extra || err != nil {
 		t.Errorf("after one wake %d datagrams wait, %v; want %d", n, err, extra)
 	}
 }

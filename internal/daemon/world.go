@@ -6,7 +6,6 @@ import (
 	"context"
 	"log/slog"
 	"math"
-	"net/netip"
 
 	"foliot/internal/clock"
 	"foliot/internal/config"
@@ -49,9 +48,7 @@ type world struct {
 	clients map[engine.SourceID]*udpstamp.Socket
 	watched map[engine.SourceID]bool // client sockets that the poller knows
 	refused map[engine.SourceID]bool // sources whose client socket could not be opened
-	servers []*udpstamp.Socket
-	closed  []netip.Addr // where no server socket could be opened
-	retry   clock.Mono   // when those are tried again, zero = never
+	srv     server
 	acqPort uint16
 	options udpstamp.Options
 
@@ -110,18 +107,27 @@ func (w *world) Send(e *engine.Engine, s *engine.Send, b []byte) bool {
 		w.log.Debug(err.Error())
 		return false
 	}
-	return s.Source == 0 || w.await(s.Source, sock)
+	switch {
+	case s.Source != 0:
+		return w.await(s.Source, sock, 0)
+	case s.Peer != 0:
+		return w.await(s.Peer, sock, peerToken)
+	}
+	return true
 }
 
-// await lets the loop hear of the client socket. It comes after sending: the
+// peerToken marks events of the sockets of symmetric associations.
+const peerToken = 1 << 32
+
+// await lets the loop hear of an association's socket. It comes after sending: the
 // kernel queues the transmit stamp between taking it and passing the packet on,
 // and a socket that is watched makes the packet late by what telling takes, so
 // that the way there would seem longer than the way back.
-func (w *world) await(id engine.SourceID, sock *udpstamp.Socket) bool {
+func (w *world) await(id engine.SourceID, sock *udpstamp.Socket, mark uint64) bool {
 	if w.watched[id] {
 		return true
 	}
-	if err := w.poller.Add(sock.FD(), uint64(id)); err != nil {
+	if err := w.poller.Add(sock.FD(), mark|uint64(id)); err != nil {
 		w.log.Error(err.Error())
 		w.hangup(id)
 		return false
@@ -132,8 +138,11 @@ func (w *world) await(id engine.SourceID, sock *udpstamp.Socket) bool {
 
 // socketFor returns the socket to send s from, opened if need be.
 func (w *world) socketFor(s *engine.Send) *udpstamp.Socket {
-	if s.Source == 0 {
-		return w.serverFor(s.To.Addr(), s.Local)
+	switch {
+	case s.Peer != 0:
+		return w.peer(s)
+	case s.Source == 0:
+		return w.talker(s)
 	}
 	if sock := w.clients[s.Source]; sock != nil {
 		if !s.Fresh {
@@ -170,32 +179,17 @@ func (w *world) refuse(id engine.SourceID, err error) {
 	w.log.Warn(err.Error())
 }
 
-// serverFor returns the server socket that can reach to, best one bound to local.
-func (w *world) serverFor(to, local netip.Addr) *udpstamp.Socket {
-	var fit *udpstamp.Socket
-	for _, s := range w.servers {
-		at, err := s.LocalAddr()
-		if err != nil || at.Addr().Is4() != to.Is4() {
-			continue
-		}
-		if at.Addr() == local {
-			return s
-		}
-		if fit == nil || at.Addr().IsUnspecified() {
-			fit = s
-		}
-	}
-	return fit
-}
-
+// hangup closes the socket of an association.
 func (w *world) hangup(id engine.SourceID) {
-	if s := w.clients[id]; s != nil {
-		if w.watched[id] {
-			w.poller.Remove(s.FD())
+	for _, sockets := range [...]map[engine.SourceID]*udpstamp.Socket{w.clients, w.srv.peers} {
+		if s := sockets[id]; s != nil {
+			if w.watched[id] {
+				w.poller.Remove(s.FD())
+			}
+			s.Close()
+			delete(sockets, id)
+			delete(w.watched, id)
 		}
-		s.Close()
-		delete(w.clients, id)
-		delete(w.watched, id)
 	}
 }
 
@@ -210,7 +204,7 @@ func (w *world) Do(a *engine.Action) {
 	case engine.ActStatus:
 		w.setStatus(&a.Status)
 	case engine.ActPublish:
-		// The engine itself answers requests, from the snapshot it keeps.
+		w.publish(&a.Snapshot)
 	case engine.ActDrift:
 		w.saveDrift(a.Drift)
 	case engine.ActEvent:
@@ -226,7 +220,11 @@ func (w *world) Do(a *engine.Action) {
 			}
 		}
 	case engine.ActListen:
-		w.listen(a.Listen)
+		if a.Listen && w.srv.pool != nil {
+			w.startServer() // the sockets were opened before the rights were dropped
+		} else {
+			w.listen(a.Listen)
+		}
 	case engine.ActExit:
 		w.exit = a.Exit
 	}

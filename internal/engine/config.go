@@ -17,6 +17,7 @@ import (
 // Config is everything that the engine is told by people, in its own types.
 type Config struct {
 	Sources    []SourceConfig
+	Broadcasts []BroadcastConfig
 	Selection  selection.Config
 	Discipline discipline.Config
 	Clock      discipline.ClockConfig
@@ -66,7 +67,7 @@ type LocalConfig struct {
 	Activate     float64 // only once the root distance was below this, seconds (0 = at once)
 	Orphan       bool
 	WaitSynced   float64 // seconds after the last update
-	WaitUnsynced float64 // seconds after the start, when never updated
+	WaitUnsynced float64 // seconds after the start, or since the reference was lost
 }
 
 // LeapConfig says where leap seconds are learned and how they are applied.

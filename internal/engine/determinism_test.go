@@ -63,6 +63,7 @@ func chronicle(seed uint64) (sum string, entries int) {
 		c.Clock.StepThreshold, c.Clock.StepLimit = 1, 3
 		p := config.DefaultSource(config.KindPeer, peer.String())
 		p.MinPoll, p.MaxPoll, p.XLeave = 4, 6, true
+		c.Server.Broadcasts = []config.Broadcast{{Interval: 60, Dest: network}, {Interval: 60, Dest: group}}
 		c.Sources = append(c.Sources, p)
 		change(c)
 		w.Add(sim.Host{

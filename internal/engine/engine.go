@@ -52,13 +52,14 @@ type Engine struct {
 	server *responder.Server
 	snap   responder.Snapshot
 
-	entries []*entry // sources as configured
-	members []*member
-	byID    map[SourceID]*member
-	byPeer  map[netip.AddrPort]*member
-	lastID  SourceID
-	ranked  []*selection.Source // scratch for a run of selection
-	table   []SelectionRow      // scratch for telling its result
+	entries    []*entry // sources as configured
+	members    []*member
+	byID       map[SourceID]*member
+	byPeer     map[netip.AddrPort]*member
+	lastID     SourceID
+	broadcasts []broadcast
+	ranked     []*selection.Source // scratch for a run of selection
+	table      []SelectionRow      // scratch for telling its result
 
 	lastDrift   clock.Mono
 	nextHouse   clock.Mono
@@ -69,12 +70,13 @@ type Engine struct {
 	toldTAI     int
 	toldLoss    bool // that sources are of no use was said once since the start
 	listening   bool
-	everSynced  bool
-	localActive bool    // the condition "activate" was met once
-	monoOffset  float64 // sum of all offset corrections, seconds
-	epoch       uint32  // of the monotonic served time
-	failing     bool    // setting the frequency fails
-	finished    bool    // one-shot mode has its result
+	unsynced    clock.Mono // since when, unless synchronised
+	onLocal     bool       // the local reference is what is served
+	localActive bool       // the condition "activate" was met once
+	monoOffset  float64    // sum of all offset corrections, seconds
+	epoch       uint32     // of the monotonic served time
+	failing     bool       // setting the frequency fails
+	finished    bool       // one-shot mode has its result
 	tracking    Tracking
 }
 
@@ -98,7 +100,7 @@ func New(cfg Config) *Engine {
 		rng:    rand.New(rand.NewPCG(cfg.Seed, 0x666f6c696f74)),
 		byID:   make(map[SourceID]*member),
 		byPeer: make(map[netip.AddrPort]*member),
-		sel:    selection.New(cfg.Selection),
+		sel:    selection.New(selectionConfig(&cfg)),
 		ref:    discipline.NewReference(cfg.Discipline),
 		leap:   leap.NewSchedule(leapMode(&cfg)),
 	}
@@ -112,7 +114,7 @@ func New(cfg Config) *Engine {
 
 // Start begins at now, with the kernel's clock running at the rate freq.
 func (e *Engine) Start(now clock.Now, freq clock.Frequency, out *Actions) {
-	e.start, e.last, e.lastDrift = now, now, now.Mono
+	e.start, e.last, e.lastDrift, e.unsynced = now, now, now.Mono, now.Mono
 	e.nextHouse = now.Mono.Add(clock.Seconds(housekeeping))
 	e.clk = discipline.NewClock(e.cfg.Clock, freq, now)
 	if d := e.cfg.Drift; d != nil {
@@ -121,6 +123,7 @@ func (e *Engine) Start(now clock.Now, freq clock.Frequency, out *Actions) {
 		e.carryOut(order, out)
 	}
 	e.setSources(now, out)
+	e.setBroadcasts(now)
 	e.openPort(out)
 	e.refresh(now, out)
 }
@@ -142,7 +145,11 @@ func (e *Engine) Deadline() clock.Mono {
 	if end, ok := e.clk.Slewing(); ok {
 		sooner(end)
 	}
+	for i := range e.broadcasts {
+		sooner(e.broadcasts[i].due)
+	}
 	sooner(e.leapDeadline())
+	sooner(e.localDeadline())
 	sooner(e.houseDeadline())
 	return first
 }
@@ -162,6 +169,8 @@ func (e *Engine) Tick(now clock.Now, out *Actions) {
 	for _, n := range e.entries {
 		e.retryName(n, now, out)
 	}
+	e.tickLocal(now, out)
+	e.tickBroadcasts(now, out)
 	e.keepHouse(now, out)
 }
 
@@ -251,7 +260,7 @@ func (e *Engine) startOver(now clock.Now, out *Actions) {
 		m.assoc.Forget()
 		m.assoc.Hurry(now)
 	}
-	e.ref.Lose()
+	e.lose(now)
 	e.sel.Reset()
 	// Whatever rate the kernel has now, of a slew that is no more or of somebody
 	// else's making, ours is the best that is known.

@@ -140,11 +140,12 @@ func (e *Engine) Configure(now clock.Now, cfg Config, out *Actions) {
 	old := e.cfg
 	e.cfg = cfg
 	e.replaceParts(&old)
-	e.sel.Configure(cfg.Selection)
+	e.sel.Configure(selectionConfig(&cfg))
 	e.ref.Configure(cfg.Discipline)
 	e.clk.Configure(cfg.Clock)
 	e.configureLeap()
 	e.setSources(now, out)
+	e.setBroadcasts(now)
 	e.openPort(out)
 	e.refresh(now, out)
 }

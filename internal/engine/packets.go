@@ -21,6 +21,8 @@ type seal struct {
 	mac    int              // length of the MAC, 0 for none
 	body   int              // length without the MAC
 	timed  bool
+
+	broadcast bool // or a broadcast
 }
 
 // sendRequest turns the request that the association has built into an action.
@@ -61,6 +63,8 @@ func (a *Actions) finish(s *Send) {
 // then MAC. The world calls it last before sending.
 func (e *Engine) Seal(s *Send, b []byte, w clock.Wall) {
 	switch k := &s.seal; {
+	case k.broadcast:
+		e.sealBroadcast(b, w)
 	case k.reply != nil:
 		if tag := e.server.Seal(k.reply, b, w, &e.snap); tag >= 0 {
 			s.TxID = serverTx | TxID(tag)
@@ -80,11 +84,12 @@ func (e *Engine) Seal(s *Send, b []byte, w clock.Wall) {
 	}
 }
 
-// macLen is the length of the MAC on a request: behind extension fields no more
-// than 20 octets, as RFC 7822 has it.
+// macLen is the length of the MAC on a request: in version 4 no more than 20
+// octets, since more could be taken for extension fields (RFC 7822 section
+// 7.5.1.4). chronyd refuses a longer one.
 func macLen(k auth.Key, r *source.Request) int {
-	if r.MonoRoot {
-		return min(k.MACLen(), ntp.MaxMACLen-4)
+	if r.Packet.Version == ntp.Version {
+		return min(k.MACLen(), auth.ShortMACLen)
 	}
 	return k.MACLen()
 }

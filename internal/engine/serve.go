@@ -13,9 +13,9 @@ import (
 	"foliot/internal/source"
 )
 
-// unknown is what we claim if we do not know the time. The distances, seconds,
-// are chrony's: zeros would look like a very good clock to whoever reads no more.
-var unknown = source.Reference{Leap: ntp.LeapUnsync, RootDelay: 1, RootDisp: 1}
+// unsynchronised is what is served when nothing is known: one second of root
+// delay and dispersion is the custom.
+var unsynchronised = source.Reference{Leap: ntp.LeapUnsync, RootDelay: 1, RootDisp: 1}
 
 // reference says what we claim about our clock at now: what the sources gave
 // us, the local reference in their absence, or that we do not know.
@@ -28,14 +28,14 @@ func (e *Engine) reference(now clock.Now) source.Reference {
 		}
 	}
 	if !e.ref.Synchronized {
-		return unknown
+		return unsynchronised
 	}
 	r := source.Reference{
 		Leap: e.leap.Serving(at), Stratum: e.ref.Stratum, RefID: e.ref.RefID, Time: e.ref.Time,
 		RootDelay: e.ref.RootDelay, RootDisp: e.ref.Dispersion(at),
 	}
 	if r.Stratum >= ntp.MaxStratum {
-		return unknown
+		return unsynchronised
 	}
 	if e.smooth != nil && e.smooth.Active() {
 		r.RefID = ntp.RefIDSmooth
@@ -55,30 +55,6 @@ func (e *Engine) published(now clock.Now) source.Reference {
 	}
 }
 
-// useLocal tells whether the directive local is in force: enabled, no better
-// reference, and its waiting times are over.
-func (e *Engine) useLocal(now clock.Now) bool {
-	c := &e.cfg.Local
-	if !c.Enabled {
-		return false
-	}
-	at := e.served(now)
-	distance := math.Inf(1)
-	if e.ref.Synchronized {
-		distance = e.ref.Distance(at)
-	}
-	if distance <= c.Activate {
-		e.localActive = true
-	}
-	if distance <= c.Distance || c.Activate > 0 && !e.localActive {
-		return false
-	}
-	if e.everSynced {
-		return at.Sub(e.ref.Time).Seconds() >= c.WaitSynced
-	}
-	return now.Mono.Sub(e.start.Mono).Seconds() >= c.WaitUnsynced
-}
-
 // smoothing returns what smoothtime adds at now, as a line.
 func (e *Engine) smoothing(now clock.Now) responder.Smoothing {
 	if e.smooth == nil || !e.smooth.Active() {
@@ -91,6 +67,7 @@ func (e *Engine) smoothing(now clock.Now) responder.Smoothing {
 
 // refresh publishes what is served, and tells the kernel.
 func (e *Engine) refresh(now clock.Now, out *Actions) {
+	e.onLocal = e.useLocal(now)
 	r := e.reference(now)
 	s := &e.snap
 	*s = responder.Snapshot{
@@ -99,7 +76,7 @@ func (e *Engine) refresh(now clock.Now, out *Actions) {
 		RootDelay: r.RootDelay, RootDisp: r.RootDisp, Precision: e.cfg.Precision,
 		Epoch: e.epoch, MonoOffset: clock.Offset(e.monoOffset),
 	}
-	if r.Leap != ntp.LeapUnsync && r.RefID != ntp.RefIDLocal {
+	if r.Leap != ntp.LeapUnsync && !e.onLocal {
 		s.RootDisp, s.DispRate = e.ref.RootDisp+math.Abs(float64(s.Smooth.Offset)), e.ref.DispersionRate()
 	}
 	out.add(ActPublish).Snapshot = *s
@@ -139,9 +116,9 @@ func (e *Engine) Server() *responder.Server { return e.server }
 func (e *Engine) Snapshot() *responder.Snapshot { return &e.snap }
 
 // openPort says whether the server port must be open: somebody may ask, or
-// there are peers, whose packets come and go there.
+// there are peers or broadcasts, whose packets come and go there.
 func (e *Engine) openPort(out *Actions) {
-	want := !e.cfg.NoServer && (e.cfg.Policy.Access.Any() || len(e.byPeer) > 0)
+	want := !e.cfg.NoServer && (e.cfg.Policy.Access.Any() || len(e.byPeer) > 0 || len(e.broadcasts) > 0)
 	if want != e.listening {
 		e.listening = want
 		out.add(ActListen).Listen = want

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,6 +65,7 @@ type stage struct {
 	lab   *lab
 	cfg   *config.Config // as it will be at the next reload
 	setup options
+	heard *[]heard // broadcasts since the last news
 }
 
 // play returns the transcript with the output of today.
@@ -75,6 +77,7 @@ func play(t *testing.T, script []byte) []byte {
 	}
 	s.cfg.Clock.StepThreshold, s.cfg.Clock.StepLimit = 1, 3
 	s.cfg.Server.Access = []config.AccessRule{{Allow: true, Everything: true}}
+	s.heard = hear(s.w, func() *sim.Node { return s.lab.node })
 	lines := bufio.NewScanner(bytes.NewReader(script))
 	for lines.Scan() {
 		line := lines.Text()
@@ -94,6 +97,7 @@ func (s *stage) command(words []string) {
 	do, ok := map[string]func([]string){
 		"server": s.server, "server-step": s.serverStep, "server-leap": s.serverLeap, "drop": s.drop, "answer": s.answer, "name": s.name,
 		"add-source": s.addSource, "remove-source": s.removeSource, "set": s.set, "start": s.start, "reload": s.reload,
+		"broadcast": s.broadcast, "remove-broadcast": s.removeBroadcast,
 		"advance": s.advance, "jump": s.jump, "sleep": s.sleep, "print": s.print, "stop": s.stop,
 	}[verb]
 	if !ok {
@@ -173,6 +177,21 @@ func (s *stage) removeSource(args []string) {
 	s.t.Fatalf("no source %q", args[0])
 }
 
+// broadcast INTERVAL DEST adds a broadcast directive to the configuration.
+func (s *stage) broadcast(args []string) {
+	dest, err := netip.ParseAddrPort(args[1])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	broadcasts(int(s.number(args[0])), dest)(s.cfg)
+}
+
+// remove-broadcast N removes the Nth such directive.
+func (s *stage) removeBroadcast(args []string) {
+	n := int(s.number(args[0]))
+	s.cfg.Server.Broadcasts = slices.Delete(slices.Clone(s.cfg.Server.Broadcasts), n-1, n)
+}
+
 // set WHAT VALUES... changes the configuration.
 func (s *stage) set(args []string) {
 	v := make([]float64, len(args)-1)
@@ -186,6 +205,8 @@ func (s *stage) set(args []string) {
 		s.cfg.Clock.MaxChange = config.MaxChange{Set: true, Offset: v[0], Start: int(v[1]), Ignore: int(v[2])}
 	case "minsources":
 		s.cfg.Select.MinSources = int(v[0])
+	case "waitunsynced":
+		s.cfg.Local.WaitUnsynced = v[0]
 	case "local":
 		s.cfg.Local.Enabled, s.cfg.Local.Stratum, s.cfg.Local.Distance = true, uint8(v[0]), v[1]
 	default:
@@ -232,6 +253,10 @@ func (s *stage) tellNews() {
 		}
 	}
 	s.lab.events = s.lab.events[:0]
+	for _, h := range *s.heard {
+		fmt.Fprintf(&s.out, "%6.0f s  broadcast to %v: leap %d, stratum %d, reference %08X, poll %d\n", h.at, h.to, h.Leap, h.Stratum, uint32(h.RefID), h.Poll)
+	}
+	*s.heard = nil
 	if x := s.lab.node.Exit; x != 0 {
 		fmt.Fprintf(&s.out, "          exit: %d\n", x)
 		s.lab.node.Exit = 0

@@ -58,31 +58,14 @@ func (e *Engine) choose(updated *member, now clock.Now, out *Actions) {
 	if updated != nil {
 		fresh = &updated.sel
 	}
-	e.nameOurselves()
 	r := e.sel.Run(e.ranked, fresh)
 	e.tellSelection(&r, at, out)
 	if r.Outcome == selection.Update {
 		e.follow(&r, now, out)
 	} else if r.Outcome == selection.NoMajority && e.ref.Synchronized {
-		e.ref.Lose()
+		e.lose(now)
 		e.refresh(now, out)
 	}
-}
-
-// nameOurselves tells selection our own reference ID, by which orphans agree on one
-// of them: that of the address at which the first source to answer reaches us.
-func (e *Engine) nameOurselves() {
-	if e.cfg.Selection.OrphanStratum == 0 {
-		return
-	}
-	c := e.cfg.Selection
-	for _, m := range e.members {
-		if r, ok := m.assoc.Report(); ok && r.Local.IsValid() {
-			c.OwnRefID = ntp.RefIDOf(r.Local)
-			break
-		}
-	}
-	e.sel.Configure(c)
 }
 
 // describe fills in what selection wants to know of m at the served time at.
@@ -100,7 +83,8 @@ func (e *Engine) describe(m *member, at clock.Served) {
 	if !s.Have {
 		return
 	}
-	s.Leap, s.Stratum, s.RefID = p.Leap, max(p.Stratum, cfg.MinStratum), ntp.RefIDOf(cfg.Addr.Addr())
+	s.Leap, s.Stratum = p.Leap, max(p.Stratum, cfg.MinStratum)
+	s.RefID, s.OwnRefID = ntp.RefIDOf(cfg.Addr.Addr()), ownRefID(m)
 	est, _ := m.assoc.Estimate(at)
 	s.Estimate, s.SD = est, reg.Line().SD
 	if s.SD >= 4 {
@@ -238,7 +222,6 @@ func (e *Engine) apply(u *discipline.Update, plan *discipline.Plan, m *member, n
 		e.smooth.Retune(e.served(now), made)
 		e.smooth.Settle(e.served(now), clock.Frequency(e.ref.Skew))
 	}
-	e.everSynced = true
 	e.carryOut(order, out)
 	if !order.SetFrequency {
 		e.refresh(now, out)
@@ -334,6 +317,10 @@ func (e *Engine) oneShot(plan *discipline.Plan, out *Actions) {
 	e.finished = true
 	// The measurement is too short to know the frequency.
 	plan.Step, plan.DFreq, plan.FollowsFrequency = e.cfg.Clock.Controlled, 0, false
-	out.event(EvInitialOffset).Value = float64(plan.DOffset)
+	ev := out.event(EvInitialOffset)
+	ev.Value = float64(plan.DOffset)
+	if plan.Step {
+		ev.Count = 1
+	}
 	out.add(ActExit).Exit = ExitDone
 }

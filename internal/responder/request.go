@@ -97,3 +97,19 @@ func (r *request) read(b []byte, port uint16) Verdict {
 	}
 	return Answer
 }
+
+// authentic finds the key of the MAC of the request b and tells whether it is
+// right; a request without one is. Only version 4 cuts long MACs.
+func (r *request) authentic(b []byte, keys auth.Ring) bool {
+	t := &r.trailer
+	r.key = auth.Key{}
+	if len(t.MAC) == 0 {
+		return true
+	}
+	key, ok := keys[t.KeyID]
+	if !ok || r.packet.Version != ntp.Version && len(t.MAC) != key.MACLen() || !key.Verify(b[:t.MACOffset], t.MAC) {
+		return false
+	}
+	r.key = key
+	return true
+}

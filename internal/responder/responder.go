@@ -106,12 +106,8 @@ func (s *Server) judge(b []byte, in *Arrival, p *Policy) Verdict {
 	case clientlog.Kiss:
 		v = Kissed
 	}
-	r.key = auth.Key{}
-	if mac := r.trailer.MAC; len(mac) != 0 {
-		var ok bool
-		if r.key, ok = p.Keys[r.trailer.KeyID]; !ok || !r.key.Verify(b[:r.trailer.MACOffset], mac) {
-			return BadAuth
-		}
+	if !r.authentic(b, p.Keys) {
+		return BadAuth
 	}
 	return v
 }

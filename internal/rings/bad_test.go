@@ -58,6 +58,12 @@ func TestInspectRefuses(t *testing.T) {
 		{"long function", "internal/daemon", "func f() {\n" + strings.Repeat("\n", 80) + "}", "function f has 82 lines"},
 		{"many parameters", "internal/daemon", "func f(a, b, c int, d, e, g, h string) {}", "7 parameters"},
 		{"many branches", "internal/daemon", "func f(a bool) {\n" + strings.Repeat("if a && a {}\n", 10) + "}", "complexity of 21"},
+		{"bytes.Equal in core", "internal/source", "import \"bytes\"\nvar x = bytes.Equal(a, b)", "ConstantTimeCompare"},
+		{"bytes.Compare near keys", "internal/daemon", "import (\n\"bytes\"\n_ \"foliot/internal/auth\"\n)\nvar x = bytes.Compare", "ConstantTimeCompare"},
+		{"a code as a string", "internal/source", "func f(t T) bool { return string(t.MAC) == string(x) }", "MAC is compared"},
+		{"a code as an array", "internal/auth", "func f(mac [16]byte) bool { return x != mac }", "mac is compared"},
+		{"an octet of a code", "internal/auth", "func f(mac []byte) bool { return x == mac[3] }", "mac is compared"},
+		{"slices.Equal of a secret", "internal/auth", "import \"slices\"\nvar x = slices.Equal(k.secret, b)", "secret is compared"},
 		{"promise", "internal/daemon", "// TO" + "DO: later", "comment"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,6 +94,9 @@ func TestInspectAccepts(t *testing.T) {
 		{"tests start programs", "tests/netns", "a.go", `import _ "os/exec"`},
 		{"scenario is configured", "internal/scenario", "a.go", `import _ "foliot/internal/setup"`},
 		{"a table in a test", "internal/engine", "a_test.go", "func f() {\n_ = []int{\n" + strings.Repeat("1,\n", 90) + "}\n}"},
+		{"codes in constant time", "internal/auth", "a.go", "import \"crypto/subtle\"\nfunc f(mac, b []byte) bool { return len(mac) == len(b) && mac != nil && mac[0] != 0 && subtle.ConstantTimeCompare(mac, b) == 1 }"},
+		{"slices.Equal of rules", "internal/engine", "a.go", "import \"slices\"\nvar x = slices.Equal(rules, old)"},
+		{"bytes.Equal far from keys", "internal/logfile", "a.go", "import \"bytes\"\nvar x = bytes.Equal"},
 		{"a method called Now", "internal/engine", "a.go", "type w struct{}\nfunc f(time interface{ Now() int }) int { return time.Now() }"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -51,6 +51,7 @@ func inspect(pkg, name, src string) []string {
 		u.marks()
 	}
 	u.imports()
+	u.secrets()
 	if u.deterministic() {
 		ast.Inspect(f, u.node)
 	}

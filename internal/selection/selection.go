@@ -29,7 +29,6 @@ type Config struct {
 	MaxStratum    uint8   // maxstratum (15)
 	ClockError    float64 // maxclockerror, seconds per second (1e-6)
 	OrphanStratum uint8   // local stratum when orphan mode is on, else 0
-	OwnRefID      ntp.RefID
 }
 
 // Status says what selection thinks of a source. The letters are those of
@@ -72,6 +71,7 @@ type Source struct {
 	Stratum   uint8
 	Leap      ntp.Leap
 	RefID     ntp.RefID // of the source itself: what we would call it
+	OwnRefID  ntp.RefID // what it would call us, 0 if not known
 	Reach     uint8
 	ReachSize int
 	Unreached int  // polls since it answered
@@ -268,15 +268,15 @@ func (s *Selector) interval(c *Source) {
 
 // admitOrphan lets the orphan server with the smallest reference ID be
 // followed, if it is smaller than ours: so the servers of an isolated network
-// agree on one of them.
+// agree on one of them. One of a higher stratum follows an orphan itself.
 func (s *Selector) admitOrphan(all []*Source) {
 	var least *Source
 	for _, c := range all {
-		if c.Status == Orphan && (least == nil || c.RefID < least.RefID) {
+		if c.Status == Orphan && c.Stratum == s.cfg.OrphanStratum && c.Reach != 0 && (least == nil || c.RefID < least.RefID) {
 			least = c
 		}
 	}
-	if least != nil && least.RefID < s.cfg.OwnRefID {
+	if least != nil && least.RefID < least.OwnRefID {
 		least.Status = Candidate
 	}
 }

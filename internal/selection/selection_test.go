@@ -46,12 +46,17 @@ func TestStatuses(t *testing.T) {
 		{"all unreachable", nil, []*Source{with(good(0, 0.01), func(s *Source) { s.Reach, s.LastAge = 0, 1e4 })}, "S", NoSelectable},
 		{"unreachable for longer than maxunreach", nil,
 			[]*Source{with(good(0, 0.01), func(s *Source) { s.Reach, s.Unreached, s.MaxUnread = 0, 11, 10 })}, "S", NoSelectable},
-		{"orphans: the least wins", func(c *Config) { c.OrphanStratum, c.OwnRefID = 10, 50 },
-			[]*Source{with(good(0, 0.01), func(s *Source) { s.Stratum, s.RefID = 10, 40 }), with(good(1, 0.01), func(s *Source) { s.Stratum, s.RefID = 10, 30 })}, "O*", Update},
-		{"orphans: we are the least", func(c *Config) { c.OrphanStratum, c.OwnRefID = 10, 20 },
-			[]*Source{with(good(0, 0.01), func(s *Source) { s.Stratum, s.RefID = 10, 40 })}, "O", NoSelectable},
-		{"orphan beside a server", func(c *Config) { c.OrphanStratum, c.OwnRefID = 10, 50 },
-			[]*Source{with(good(1, 0.01), func(s *Source) { s.Stratum, s.RefID = 10, 40 }), good(0, 0.01)}, "O*", Update},
+		{"orphans: the least wins", orphanage, []*Source{orphan(0, 40, 50), orphan(1, 30, 50)}, "O*", Update},
+		{"orphans: we are the least", orphanage, []*Source{orphan(0, 40, 20)}, "O", NoSelectable},
+		{"orphans: we do not know what we are called", orphanage, []*Source{orphan(0, 40, 0)}, "O", NoSelectable},
+		{"orphans: less than we at one address, more at the other", orphanage,
+			[]*Source{orphan(0, 30, 20), orphan(0, 40, 50)}, "OO", NoSelectable},
+		{"orphans: the least does not answer", orphanage,
+			[]*Source{with(orphan(0, 30, 50), func(s *Source) { s.Reach = 0 }), orphan(1, 40, 50)}, "O*", Update},
+		{"orphans: one that follows an orphan", orphanage,
+			[]*Source{with(orphan(0, 30, 50), func(s *Source) { s.Stratum = 11 })}, "O", NoSelectable},
+		{"orphan beside a server", orphanage, []*Source{orphan(1, 40, 50), good(0, 0.01)}, "O*", Update},
+		{"an orphan to one without orphan mode", nil, []*Source{orphan(0, 40, 20)}, "*", Update},
 		{"too few", func(c *Config) { c.MinSources = 3 }, []*Source{good(0, 0.01), good(0, 0.01)}, "WW", TooFew},
 		{"enough", func(c *Config) { c.MinSources = 2 }, []*Source{good(0, 0.01), good(0, 0.02)}, "*+", Update},
 		{"the required one is a falseticker", nil,
@@ -105,6 +110,15 @@ func TestStatuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// orphanage turns orphan mode on.
+func orphanage(c *Config) { c.OrphanStratum = 10 }
+
+// orphan is a source of the orphan stratum that has the reference ID id and calls
+// us own.
+func orphan(offset float64, id, own ntp.RefID) *Source {
+	return with(good(offset, 0.01), func(s *Source) { s.Stratum, s.RefID, s.OwnRefID = 10, id, own })
 }
 
 // Old samples widen the interval once they are older than half their span.

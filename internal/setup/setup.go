@@ -67,13 +67,14 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 		s := c.Server.Smooth
 		e.Smooth = engine.SmoothConfig{Enabled: true, MaxFreq: s.MaxFreq, MaxWander: s.MaxWander, LeapOnly: s.LeapOnly}
 	}
-	e.Stamps, e.ClientLog = clientMemory(c)
+	e.Stamps, e.ClientLog = WorkerMemory(c, 1)
 	e.NoServer = c.Server.Port == 0
 	e.SharedPort = c.Server.Port != 0 && c.Client.AcquisitionPort == int(c.Server.Port)
 	e.Policy = responder.Policy{Access: access(c.Server.Access, f.Lookup), Keys: f.Keys}
 	if r := c.Server.RateLimit; r.Enabled {
 		e.Policy.Limit = clientlog.NewLimit(r.Interval, r.Burst, r.Leak, r.KoD)
 	}
+	e.Broadcasts = broadcasts(c.Server.Broadcasts)
 	for i := range c.Sources {
 		e.Sources = append(e.Sources, sourceConfig(c, &c.Sources[i], f.Keys, &e))
 	}
@@ -86,13 +87,24 @@ var leapModes = map[config.LeapMode]leap.Mode{
 	config.LeapSlew: leap.ModeSlew, config.LeapIgnore: leap.ModeIgnore,
 }
 
-// clientMemory divides the memory for clients as chrony does, 128 octets for each:
-// for its record and for a timestamp in interleaved mode.
-func clientMemory(c *config.Config) (stamps int, records int64) {
+// clientMemory is chrony's size of one client, octets: a record and a timestamp in
+// interleaved mode. Without a limit there is room for 4096.
+const (
+	clientMemory   = 128
+	defaultClients = 4096
+)
+
+// WorkerMemory returns what each of so many threads may hold for clients:
+// timestamps for interleaved mode, and octets for records. A limit that was
+// configured is for all of them together.
+func WorkerMemory(c *config.Config, threads int) (stamps int, records int64) {
 	if c.Server.NoClientLog {
 		return 0, 0
 	}
-	clients := min(max(c.Server.ClientLogLimit/128, 16), 1<<24)
+	clients := int64(defaultClients)
+	if limit := c.Server.ClientLogLimit; limit >= 0 {
+		clients = min(max(limit/clientMemory/int64(threads), 16), 1<<24)
+	}
 	return int(clients), clients * int64(clientlog.RecordSize)
 }
 
@@ -138,6 +150,17 @@ func localConfig(c *config.Config) engine.LocalConfig {
 		Enabled: l.Enabled, Stratum: l.Stratum, Distance: l.Distance, Activate: l.Activate,
 		Orphan: l.Orphan, WaitSynced: l.WaitSynced, WaitUnsynced: l.WaitUnsynced,
 	}
+}
+
+// longestBroadcast is the longest interval between broadcasts that is heeded, as
+// in chrony: 2^24 seconds.
+const longestBroadcast = 1 << 24
+
+func broadcasts(all []config.Broadcast) (out []engine.BroadcastConfig) {
+	for _, b := range all {
+		out = append(out, engine.BroadcastConfig{Interval: float64(min(b.Interval, longestBroadcast)), Dest: b.Dest})
+	}
+	return out
 }
 
 // access builds the table of who may ask. A host name that does not resolve

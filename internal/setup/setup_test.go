@@ -164,9 +164,12 @@ acquisitionport 1123
 
 func TestSwitches(t *testing.T) {
 	for text, check := range map[string]func(*engine.Config) bool{
-		"noclientlog":         func(e *engine.Config) bool { return e.Stamps == 0 },
-		"clientloglimit 1":    func(e *engine.Config) bool { return e.Stamps == 16 },
-		"port 0":              func(e *engine.Config) bool { return e.NoServer },
+		"noclientlog":      func(e *engine.Config) bool { return e.Stamps == 0 },
+		"clientloglimit 1": func(e *engine.Config) bool { return e.Stamps == 16 },
+		"port 0":           func(e *engine.Config) bool { return e.NoServer },
+		"broadcast 2147483647 ff02::101%eth0 99": func(e *engine.Config) bool {
+			return len(e.Broadcasts) == 1 && e.Broadcasts[0] == engine.BroadcastConfig{Interval: 1 << 24, Dest: netip.MustParseAddrPort("[ff02::101%eth0]:99")}
+		},
 		"leapsecmode step":    func(e *engine.Config) bool { return e.Leap.Mode == leap.ModeStep },
 		"leapsecmode ignore":  func(e *engine.Config) bool { return e.Leap.Mode == leap.ModeIgnore },
 		"leapsecmode system":  func(e *engine.Config) bool { return e.Leap.Mode == leap.ModeSystem },

@@ -89,11 +89,22 @@ func (a *Association) test(p *ntp.Packet, data []byte, tr *ntp.Trailer) (t Tests
 	if p.Origin != 0 && p.Receive != 0 && p.Transmit != 0 {
 		t |= TestStamps
 	}
-	if !a.cfg.Authenticated || len(tr.MAC) != 0 && tr.KeyID == a.cfg.Key.ID() &&
-		a.cfg.Key.Verify(data[:tr.MACOffset], tr.MAC) {
+	if !a.cfg.Authenticated || a.authentic(p, data, tr) {
 		t |= TestAuth
 	}
 	return t, interleaved
+}
+
+// authentic tells whether the packet bears a code made with the key of this
+// source. No other key will do, however trusted: whoever shares one with us for
+// another source could speak for this one (CVE-2015-7974, CVE-2016-1567). A code
+// cut short is for version 4 alone, where fields may leave no room for more.
+func (a *Association) authentic(p *ntp.Packet, data []byte, tr *ntp.Trailer) bool {
+	k := &a.cfg.Key
+	if tr.KeyID != k.ID() || p.Version != ntp.Version && len(tr.MAC) != k.MACLen() {
+		return false
+	}
+	return k.Verify(data[:tr.MACOffset], tr.MAC)
 }
 
 // firstFailure returns the verdict of the first failed test of validity.

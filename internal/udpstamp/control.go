@@ -60,9 +60,10 @@ func (c *control) add(level, kind uint32, data []byte) {
 	case level == unix.SOL_SOCKET && kind == unix.SO_TIMESTAMPING_NEW:
 		c.addStamps(data)
 	case level == unix.SOL_IP && kind == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-		// struct in_pktinfo: interface, local address, address in the header.
+		// struct in_pktinfo: interface, local address, address in the header,
+		// which is not ours if the datagram was broadcast.
 		c.iface = int(binary.NativeEndian.Uint32(data))
-		c.local = netip.AddrFrom4([4]byte(data[8:12]))
+		c.local = netip.AddrFrom4([4]byte(data[4:8]))
 	case level == unix.SOL_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 		c.local = netip.AddrFrom16([16]byte(data[:16])).Unmap()
 		c.iface = int(binary.NativeEndian.Uint32(data[16:]))

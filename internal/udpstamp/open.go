@@ -79,6 +79,19 @@ func openServer(o Options, f Features) (*Socket, error) {
 	return s, nil
 }
 
+// Talker returns a second Socket of the same server socket that only sends: it
+// may be owned by another goroutine than s is. Transmit stamps are not to be asked
+// for on it, since s would get them.
+func (s *Socket) Talker() (*Socket, error) {
+	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+	}
+	t := &Socket{fd: fd, v6: s.v6, features: s.features, precision: s.precision}
+	t.prepare()
+	return t, nil
+}
+
 // KeepStamping returns a socket to be left alone. The kernel stamps arriving
 // packets while any socket wants stamps, and begins some milliseconds after the
 // first asked: opened early, this one gets the first answers stamped too.

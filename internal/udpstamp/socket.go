@@ -74,6 +74,10 @@ func (s *Socket) prepare() {
 // stays the property of s.
 func (s *Socket) FD() int { return s.fd }
 
+// Remote returns whom a client socket is connected to, the zero AddrPort for a
+// server socket.
+func (s *Socket) Remote() netip.AddrPort { return s.remote }
+
 // Close closes the socket. A Poller forgets it by itself.
 func (s *Socket) Close() error {
 	fd := s.fd
@@ -257,20 +261,26 @@ func (s *Socket) request(d *Datagram, stamped bool) {
 		ctl = appendPktinfo(ctl, s.v6, d.Local, d.Iface)
 	}
 	if stamped {
-		flags := uint32(unix.SOF_TIMESTAMPING_TX_SOFTWARE)
-		if s.hardware {
-			flags |= unix.SOF_TIMESTAMPING_TX_HARDWARE
-		}
-		ctl = appendUint32(ctl, unix.SOL_SOCKET, unix.SO_TIMESTAMPING_NEW, flags)
-		if s.features.OwnIDs {
-			ctl = appendUint32(ctl, unix.SOL_SOCKET, unix.SCM_TS_OPT_ID, d.TxID)
-		}
+		ctl = s.appendStampRequest(ctl, d.TxID)
 	}
 	b.header.Control = unsafe.SliceData(ctl)
 	b.header.SetControllen(len(ctl))
 	if len(ctl) == 0 {
 		b.header.Control = nil
 	}
+}
+
+// appendStampRequest asks for the transmit stamp of a datagram.
+func (s *Socket) appendStampRequest(ctl []byte, txID uint32) []byte {
+	flags := uint32(unix.SOF_TIMESTAMPING_TX_SOFTWARE)
+	if s.hardware {
+		flags |= unix.SOF_TIMESTAMPING_TX_HARDWARE
+	}
+	ctl = appendUint32(ctl, unix.SOL_SOCKET, unix.SO_TIMESTAMPING_NEW, flags)
+	if s.features.OwnIDs {
+		ctl = appendUint32(ctl, unix.SOL_SOCKET, unix.SCM_TS_OPT_ID, txID)
+	}
+	return ctl
 }
 
 // countFailure restarts the kernel's count after a stamped datagram that may or

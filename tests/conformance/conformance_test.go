@@ -3,7 +3,9 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -38,16 +40,16 @@ func mainCode(m *testing.M) int {
 	return m.Run()
 }
 
-// daemon returns a daemon as a target, and skips where there can be none.
+// daemon returns a daemon as a target.
 func daemon(t *testing.T, make func() (*Daemon, error)) *Daemon {
 	t.Helper()
 	if err := netns.Ready(); err != nil {
-		if os.Getenv("CI") == "true" && os.Geteuid() == 0 {
-			t.Fatalf("cannot run although CI=true: %v", err)
-		}
-		t.Skip(err)
+		skip(t, err)
 	}
 	d, err := make()
+	if errors.Is(err, fs.ErrNotExist) {
+		skip(t, err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +62,16 @@ func daemon(t *testing.T, make func() (*Daemon, error)) *Daemon {
 		}
 	})
 	return d
+}
+
+// skip skips the test because of err, which continuous integration as root does
+// not put up with.
+func skip(t *testing.T, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" && os.Geteuid() == 0 {
+		t.Fatalf("cannot run although CI=true: %v", err)
+	}
+	t.Skip(err)
 }
 
 func foliotd() (*Daemon, error) { return NewFoliotd(binaries, "") }
@@ -79,9 +91,21 @@ func TestFoliotd(t *testing.T) {
 
 func TestChronyd(t *testing.T) {
 	t.Parallel()
-	d := daemon(t, NewChronyd)
+	d := daemon(t, func() (*Daemon, error) { return NewChronyd(netns.Stock) })
 	table(t, d)
 	sweep(t, d, "any")
+}
+
+// TestNewerChronyd has what the stock one may not know yet, kisses of death.
+func TestNewerChronyd(t *testing.T) {
+	t.Parallel()
+	table(t, daemon(t, func() (*Daemon, error) {
+		c, err := netns.Newer()
+		if err != nil {
+			return nil, err
+		}
+		return NewChronyd(c)
+	}))
 }
 
 // sweep sends whatever the length, mode and version with each kind of tail, from

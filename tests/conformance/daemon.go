@@ -47,9 +47,9 @@ func NewFoliotd(bins *netns.Binaries, more string) (*Daemon, error) {
 	return d, nil
 }
 
-// NewChronyd returns stock chronyd as a target.
-func NewChronyd() (*Daemon, error) {
-	version, err := chronyVersion()
+// NewChronyd returns an edition of chronyd as a target.
+func NewChronyd(c netns.Chrony) (*Daemon, error) {
+	version, err := chronyVersion(c)
 	if err != nil {
 		return nil, err
 	}
@@ -58,15 +58,15 @@ func NewChronyd() (*Daemon, error) {
 		return nil, err
 	}
 	d.version = version
-	d.start = func(config string) (*netns.Daemon, error) { return d.there.Chronyd(d.name, config) }
+	d.start = func(config string) (*netns.Daemon, error) { return d.there.ChronydOf(c, d.name, config) }
 	return d, nil
 }
 
 // chronyVersion is 403 for version 4.3. What calls itself something else is newer.
-func chronyVersion() (int, error) {
-	out, err := exec.Command("chronyd", "-v").Output()
+func chronyVersion(c netns.Chrony) (int, error) {
+	out, err := exec.Command(c.Daemon, "-v").Output()
 	if err != nil {
-		return 0, fmt.Errorf("chronyd -v: %w", err)
+		return 0, fmt.Errorf("%s -v: %w", c.Daemon, err)
 	}
 	var major, minor int
 	if _, err := fmt.Sscanf(string(out), "chronyd (chrony) version %d.%d", &major, &minor); err != nil {
@@ -120,15 +120,16 @@ func (d *Daemon) build() error {
 // route gives the clients' namespace all addresses of clients.
 func (d *Daemon) route() error {
 	// The kernel lets an IPv6 socket have an address by route only if told so.
-	errs := []error{d.here.Run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind")}
+	_, err := d.here.Run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind")
+	errs := []error{err}
 	for _, p := range []netip.Prefix{Clients4, Denied4, Clients6, Denied6} {
 		family, via := "-4", d.link.A4
 		if p.Addr().Is6() {
 			family, via = "-6", d.link.A6
 		}
 		errs = append(errs,
-			d.here.Run("ip", family, "route", "add", "local", p.String(), "dev", "lo"),
-			d.there.Run("ip", family, "route", "add", p.String(), "via", via.String()))
+			d.here.IP(family, "route", "add", "local", p.String(), "dev", "lo"),
+			d.there.IP(family, "route", "add", p.String(), "via", via.String()))
 	}
 	return errors.Join(errs...)
 }
@@ -154,17 +155,9 @@ func (d *Daemon) Now() clock.Served { return clock.At[clock.Corrected](time.Now(
 
 // Enter implements Target.
 func (d *Daemon) Enter(s *State) error {
-	if s.OnlyCore != "" {
-		return fmt.Errorf("%s: %w", s.OnlyCore, errors.ErrUnsupported)
-	}
-	directives := s.Config
-	if d.name == Chronyd {
-		if d.version < s.Since {
-			directives = s.Before
-		}
-		if s.NoChrony != "" || directives == "" && s.Config != "" {
-			return fmt.Errorf("chronyd is too old (%d), or %q: %w", d.version, s.NoChrony, errors.ErrUnsupported)
-		}
+	directives, err := d.directives(s)
+	if err != nil {
+		return err
 	}
 	if err := d.lead(s.Upstream); err != nil {
 		return err
@@ -184,6 +177,24 @@ func (d *Daemon) Enter(s *State) error {
 	}
 	d.wire.limited = len(s.Limits) > 0
 	return d.settle(s)
+}
+
+// directives are what puts the daemon into a state.
+func (d *Daemon) directives(s *State) (string, error) {
+	all, why := s.Config, s.OnlyCore
+	if d.name == Chronyd && why == "" {
+		why = s.NoChrony
+		if d.version < s.Since {
+			all = s.Before
+		}
+		if all == "" && s.Config != "" {
+			why = "this version of chronyd is too old"
+		}
+	}
+	if why != "" {
+		return "", fmt.Errorf("%s: %w", why, errors.ErrUnsupported)
+	}
+	return all, nil
 }
 
 // lead gives the upstream server another stratum.

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package worker answers the requests of clients: threads that each own a socket
+// and a [responder.Server]. What is answered is the responder's business, what
+// is served the engine's; the daemon's loop only publishes and asks.
+//
+// The one concept is that workers share nothing that changes with a packet. The
+// kernel gives all packets of a client to the same worker, which keeps its
+// records and counters for itself. The snapshot and the policy are immutable and
+// replaced whole, and who wants to know something asks the worker's own thread
+// ([Pool.Do]).
+package worker
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"foliot/internal/clientlog"
+	"foliot/internal/clock"
+	"foliot/internal/ntp"
+	"foliot/internal/responder"
+	"foliot/internal/udpstamp"
+)
+
+// Config is what a pool is made with.
+type Config struct {
+	Socket  udpstamp.Options // of every socket, but for the address
+	Threads int              // for each address
+	Stamps  int              // clients in interleaved mode at a time, for each thread
+	Log     int64            // memory for records of clients, octets for each thread
+	Seed    [32]byte         // of all random numbers; secret
+}
+
+// Pool is the threads that serve at any number of addresses. One goroutine owns
+// it, but for what says that any may call it.
+type Pool struct {
+	cfg      Config
+	random   *rand.ChaCha8
+	mu       sync.Mutex // guards groups and started against those who look
+	groups   []*group
+	snapshot atomic.Pointer[responder.Snapshot]
+	policy   atomic.Pointer[responder.Policy]
+	links    atomic.Pointer[links]
+	ended    chan struct{}
+	started  bool
+	closed   bool
+}
+
+// group is the threads of one address.
+type group struct {
+	addr    netip.Addr
+	workers []*worker
+}
+
+// NewPool returns a pool that serves nowhere yet.
+func NewPool(c Config) *Pool {
+	p := &Pool{cfg: c, random: rand.NewChaCha8(c.Seed), ended: make(chan struct{})}
+	p.snapshot.Store(&responder.Snapshot{Leap: ntp.LeapUnsync})
+	p.policy.Store(&responder.Policy{})
+	p.lookAtLinks()
+	go p.followLinks()
+	return p
+}
+
+func (p *Pool) lookAtLinks() {
+	l := readLinks()
+	p.links.Store(&l)
+}
+
+// followLinks looks now and then which networks there are, until the pool ends.
+func (p *Pool) followLinks() {
+	t := time.NewTicker(linksAge)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			p.lookAtLinks()
+		case <-p.ended:
+			return
+		}
+	}
+}
+
+// Publish makes s what is served from the next packet on. Any goroutine may
+// call it.
+func (p *Pool) Publish(s responder.Snapshot) { p.snapshot.Store(&s) }
+
+// Enact makes c the policy from the next packet on. Any goroutine may call it.
+func (p *Pool) Enact(c responder.Policy) { p.policy.Store(&c) }
+
+// Open opens the sockets of an address. Once the pool was started it serves there
+// at once.
+func (p *Pool) Open(a netip.Addr) error {
+	o := p.cfg.Socket
+	o.Local = a
+	sockets, err := udpstamp.OpenGroup(o, p.cfg.Threads, p.random.Uint64())
+	if err != nil {
+		return err
+	}
+	g := &group{addr: a}
+	for _, s := range sockets {
+		w, err := newWorker(p, s)
+		if err != nil {
+			for _, s := range sockets {
+				s.Close()
+			}
+			return fmt.Errorf("serve at %s: %w", a, err)
+		}
+		g.workers = append(g.workers, w)
+	}
+	p.mu.Lock()
+	p.groups = append(p.groups, g)
+	p.mu.Unlock()
+	if p.started {
+		p.start(g)
+	}
+	return nil
+}
+
+// Start begins to serve. Between Open and Start rights may be dropped: it is
+// opening that needs them.
+func (p *Pool) Start() {
+	if p.started {
+		return
+	}
+	p.mu.Lock()
+	p.started = true
+	p.mu.Unlock()
+	for _, g := range p.groups {
+		p.start(g)
+	}
+}
+
+func (p *Pool) start(g *group) {
+	p.makeRoom()
+	for _, w := range g.workers {
+		go w.run()
+	}
+}
+
+// makeRoom lets all workers, the loop and the rest of the program run at once, as
+// far as Go's scheduler has a say: a worker under load never pauses, and the loop
+// must not wait for one. Sharing out the processors is the kernel's business.
+func (p *Pool) makeRoom() {
+	const others = 2
+	if n := p.Threads() + others; n > runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
+	}
+}
+
+// Threads returns the number of workers.
+func (p *Pool) Threads() (n int) {
+	for _, g := range p.groups {
+		n += len(g.workers)
+	}
+	return n
+}
+
+// Steered tells whether clients are spread over as many threads as were asked
+// for at every address; the kernel may refuse.
+func (p *Pool) Steered() bool {
+	for _, g := range p.groups {
+		if len(g.workers) < p.cfg.Threads {
+			return false
+		}
+	}
+	return true
+}
+
+// Addrs returns where the pool serves.
+func (p *Pool) Addrs() []netip.Addr {
+	addrs := make([]netip.Addr, len(p.groups))
+	for i, g := range p.groups {
+		addrs[i] = g.addr
+	}
+	return addrs
+}
+
+// Talker returns a socket to send from at an address that the pool serves at; the
+// caller closes it.
+func (p *Pool) Talker(a netip.Addr) (*udpstamp.Socket, error) {
+	for _, g := range p.groups {
+		if g.addr == a {
+			return g.workers[0].sock.Talker()
+		}
+	}
+	return nil, fmt.Errorf("no socket at %s", a)
+}
+
+// Do runs f on the thread of each worker, one after the other, between two
+// batches of packets: there it may look at everything. f must be quick. Any
+// goroutine may call it.
+func (p *Pool) Do(f func(s *responder.Server)) {
+	for _, w := range p.running() {
+		w.do(func() { f(w.server) })
+	}
+}
+
+// running returns the workers, none before Start.
+func (p *Pool) running() (list []*worker) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.started {
+		return nil
+	}
+	for _, g := range p.groups {
+		list = append(list, g.workers...)
+	}
+	return list
+}
+
+// Report is what all workers together did.
+type Report struct {
+	responder.Counters
+	Stamps  int            // transmit timestamps held for clients in interleaved mode
+	Span    clock.Interval // from the oldest to the newest of them, at the most
+	Evicted uint64         // records of clients that gave way to new ones
+	Unsent  uint64         // answers that the kernel did not take
+	Dropped uint64         // requests that found the receive buffer full
+}
+
+// Report asks all workers. Any goroutine may call it.
+func (p *Pool) Report() Report {
+	var r Report
+	for _, w := range p.running() {
+		w.do(func() { r.add(w) })
+	}
+	return r
+}
+
+// add adds what a worker did; it runs on the worker's thread.
+func (r *Report) add(w *worker) {
+	r.Add(&w.server.Counters)
+	n, span := w.server.Stamps()
+	r.Stamps += n
+	r.Span = max(r.Span, span)
+	r.Evicted += w.server.Clients().Evicted()
+	r.Unsent += w.unsent
+	if n, err := w.sock.Drops(); err == nil {
+		r.Dropped += n
+	}
+}
+
+// census is how many records are copied between two batches of packets.
+const census = 4096
+
+// Clients returns copies of the records of all clients. Any goroutine may call it.
+func (p *Pool) Clients() (list []clientlog.Record) {
+	for _, w := range p.running() {
+		slots := w.server.Clients().Slots() // it never changes
+		for from := 0; from < slots; from += census {
+			w.do(func() {
+				for i := from; i < min(from+census, slots); i++ {
+					if r := w.server.Clients().At(i); r != nil {
+						list = append(list, *r)
+					}
+				}
+			})
+		}
+	}
+	return list
+}
+
+// Close ends all threads and closes their sockets. The pool is of no use any
+// more; closing it again does nothing.
+func (p *Pool) Close() {
+	if !p.closed {
+		p.closed = true
+		close(p.ended)
+	}
+	p.mu.Lock()
+	groups := p.groups
+	p.groups = nil
+	p.mu.Unlock()
+	for _, g := range groups {
+		for _, w := range g.workers {
+			w.stop(p.started)
+		}
+	}
+}

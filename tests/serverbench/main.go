@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command serverbench measures foliotd as a server beside stock chronyd, in one
+// run, on one machine: answers a second and what one costs, at loads from half
+// to four times of what a server can take. Requests come from addresses that do
+// not exist, through a veth pair; a server has one processor for itself, and
+// everything else shares another. It needs root, chronyd and two processors.
+//
+// The one concept is the ratio: machines differ, and this one's mood differs from
+// minute to minute, so servers take turns at every load and what counts is the
+// median over rounds of the ratio to chronyd's.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"foliot/tests/netns"
+)
+
+// options are the flags.
+type options struct {
+	rounds   int
+	duration time.Duration
+	only     string
+	json     string
+	other    string
+}
+
+// results are everything measured, as written to the file of -json.
+type results struct {
+	Throughput []*step `json:"throughput,omitempty"`
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 3, "how often the servers take turns")
+	flag.DurationVar(&o.duration, "duration", time.Second, "how long each step takes")
+	flag.StringVar(&o.only, "only", "", "measure only throughput, accuracy, interleaved or memory")
+	flag.StringVar(&o.json, "json", "", "write all that was measured to this file")
+	flag.StringVar(&o.other, "other", "", "command of a third server; {ip} and {dev} stand for its address and interface")
+	flag.Parse()
+	if err := run(os.Stdout, &o); err != nil {
+		fmt.Fprintf(os.Stderr, "serverbench: %s\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(out io.Writer, o *options) error {
+	if err := netns.Ready(); err != nil {
+		return err
+	}
+	if runtime.NumCPU() < 2 {
+		return errors.New("a bench of servers needs two processors")
+	}
+	lab, err := netns.NewLab()
+	if err != nil {
+		return err
+	}
+	defer lab.Close()
+	f, err := newField(lab, o.other)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	res := &results{}
+	if err := f.measure(out, o, res); err != nil {
+		return err
+	}
+	if o.json == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(res, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(o.json, append(b, '\n'), 0o644)
+}
+
+// measure does what was asked for, and prints each table as soon as it is there.
+func (f *field) measure(out io.Writer, o *options, res *results) (err error) {
+	want := func(name string) bool { return err == nil && (o.only == "" || o.only == name) }
+	if want("throughput") {
+		if res.Throughput, err = f.throughput(o.rounds, o.duration); err == nil {
+			err = reportThroughput(out, res.Throughput)
+		}
+	}
+	return err
+}
