@@ -63,7 +63,7 @@ check: ## format, vet, staticcheck, the rings and the size budgets
 check-root: ## the tests that need root: kernel, namespaces, stock chronyd
 	@[ -n "$(ROOT)" ] || { echo "check-root needs root: sudo make check-root" >&2; exit 1; }
 	@./tests/prepare.sh
-	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process
+	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./tests/conformance ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process
 
 sim: ## the accuracy table of the simulated scenarios
 	$(GO) run ./tests/accuracy

@@ -51,9 +51,10 @@ func (r *Record) Interval() (float64, bool) { return r.calm.log2() }
 func (r *Record) HastyInterval() (float64, bool) { return r.hasty.log2() }
 
 // impatient tells whether the client asks more than twice as often when it is
-// not answered.
+// not answered. Of a flood, faster than 16 requests in a second, the one is no
+// different from the other: answers would not slow it down.
 func (r *Record) impatient() bool {
-	return r.hasty != 0 && r.calm != 0 && r.hasty < r.calm-paceUnit
+	return r.hasty != 0 && r.calm != 0 && max(r.hasty, flood) < max(r.calm, flood)-paceUnit
 }
 
 // disorder is by how much later requests may seem to have come before earlier

@@ -18,6 +18,9 @@ const (
 	paceGain = 4   // the newest interval has this part of the mean
 )
 
+// flood is the pace of 1/16 s.
+const flood pace = 25*paceUnit + 220
+
 // paceOf returns the pace of one interval (above 0). Between the powers of two
 // it is a straight line, at most 0.09 below the logarithm.
 func paceOf(d clock.Interval) pace {
