@@ -72,7 +72,9 @@ func (m *model) verdict(x *traffic, d clientlog.Decision) (Verdict, ntp.Trailer)
 		return Limited, tr
 	}
 	if len(tr.MAC) > 0 {
-		if k, ok := m.policy.Keys[tr.KeyID]; !ok || !k.Verify(b[:tr.MACOffset], tr.MAC) {
+		k, ok := m.policy.Keys[tr.KeyID]
+		cut := len(tr.MAC) < k.MACLen() && b[0]>>3&7 != 4
+		if !ok || cut || !k.Verify(b[:tr.MACOffset], tr.MAC) {
 			return BadAuth, tr
 		}
 	}
