@@ -23,9 +23,9 @@ const (
 const eager = -15
 
 // settle keeps all threads of this process, and those to come, on the bench's
-// processor, and puts them and their children before other work. The function
-// that it returns undoes what outlives the process.
-func settle() (undo func(), err error) {
+// processor, and gives them and their children a nice value. The function that it
+// returns undoes what outlives the process.
+func settle(nice int) (undo func(), err error) {
 	var one unix.CPUSet
 	one.Set(benchCPU)
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -39,12 +39,12 @@ func settle() (undo func(), err error) {
 		}
 		err = errors.Join(
 			os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(id, &one)),
-			os.NewSyscallError("setpriority", unix.Setpriority(unix.PRIO_PROCESS, id, eager)))
+			os.NewSyscallError("setpriority", unix.Setpriority(unix.PRIO_PROCESS, id, nice)))
 		if err != nil && !errors.Is(err, unix.ESRCH) { // a thread may have ended
 			return nil, err
 		}
 	}
-	return favour(eager), nil
+	return favour(nice), nil
 }
 
 // favour sets the nice value of the session, which comes before that of a process
