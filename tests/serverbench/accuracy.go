@@ -95,16 +95,17 @@ func (f *field) probed(s *server, rate float64, d time.Duration, rows [2]*servic
 }
 
 // watch lets the probes ask for d, and looks at the tap before it looks at what
-// they got.
+// they got. They ask in turns: what comes right after another request finds the
+// server awake, which makes its answer leave microseconds sooner.
 func watch(t *tap, probes []*probe, d time.Duration) error {
 	departed := make(map[ntp.Timestamp]int64)
-	for end := time.Now().Add(d); time.Now().Before(end); nap(probeEvery / 4) {
-		for _, p := range probes {
-			if err := p.ask(time.Now()); err != nil {
-				return err
-			}
+	end := time.Now().Add(d)
+	for i := 0; time.Now().Before(end); i++ {
+		p := probes[i%len(probes)]
+		if err := p.ask(time.Now()); err != nil {
+			return err
 		}
-		nap(probeEvery / 4)
+		nap(probeEvery / 2)
 		t.each(func(a *answer) { departed[a.packet.Receive] = a.at })
 		for _, p := range probes {
 			if err := p.take(time.Now(), departed); err != nil {

@@ -18,9 +18,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"foliot/tests/netns"
@@ -36,7 +38,8 @@ type options struct {
 
 	root   string // of the module, to build from
 	nice   int
-	crowds []int // whose memory is measured
+	crowds []int   // whose memory is measured
+	swarm  float64 // requests a second in interleaved mode
 }
 
 // results are everything measured, as written to the file of -json.
@@ -48,7 +51,7 @@ type results struct {
 }
 
 func main() {
-	o := options{root: ".", nice: eager, crowds: crowds}
+	o := options{root: ".", nice: eager, crowds: crowds, swarm: swarmRate}
 	flag.IntVar(&o.rounds, "rounds", 3, "how often the servers take turns")
 	flag.DurationVar(&o.duration, "duration", time.Second, "how long each step takes")
 	flag.StringVar(&o.only, "only", "", "measure only these of throughput, accuracy, interleaved and memory, with commas between")
@@ -68,6 +71,11 @@ func run(out io.Writer, o *options) error {
 	if runtime.NumCPU() < 2 {
 		return errors.New("a bench of servers needs two processors")
 	}
+	if o.nice < 0 {
+		if err := alone(os.Stderr); err != nil {
+			return err
+		}
+	}
 	lab, err := netns.NewLab()
 	if err != nil {
 		return err
@@ -78,6 +86,7 @@ func run(out io.Writer, o *options) error {
 		return err
 	}
 	defer f.close()
+	cleanOnSignal(lab, f)
 	res := &results{}
 	if err := f.measure(out, o, res); err != nil {
 		return err
@@ -90,6 +99,19 @@ func run(out io.Writer, o *options) error {
 		return err
 	}
 	return os.WriteFile(o.json, append(b, '\n'), 0o644)
+}
+
+// cleanOnSignal removes the network and ends the process when a signal asks for
+// it.
+func cleanOnSignal(lab *netns.Lab, f *field) {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stop
+		f.unsettle()
+		lab.Close()
+		os.Exit(1)
+	}()
 }
 
 // part is what -only chooses.
@@ -114,10 +136,10 @@ func (f *field) measure(out io.Writer, o *options, res *results) (err error) {
 			return reportAccuracy(out, res.Accuracy)
 		}},
 		{"interleaved", func() (err error) {
-			if res.Interleaved, err = f.interleaved(o.rounds, o.duration); err != nil {
+			if res.Interleaved, err = f.interleaved(o.rounds, o.swarm, o.duration); err != nil {
 				return err
 			}
-			return reportInterleaved(out, res.Interleaved)
+			return reportInterleaved(out, o.swarm, res.Interleaved)
 		}},
 		{"memory", func() (err error) {
 			if res.Memory, err = f.memory(o.crowds, o.duration); err != nil {

@@ -19,6 +19,10 @@ var crowds = []int{1_000, 100_000, 1_000_000, 10_000_000}
 // come to rest after the first.
 const crowdLeast = 200_000
 
+// crowdPace is the least rate at which crowds ask, a second, even if it is too much
+// for the server: the largest must not take longer than two minutes.
+const crowdPace = 100_000
+
 // footprint is the memory of a server after so many different clients.
 type footprint struct {
 	Server   string  `json:"server"`
@@ -43,7 +47,7 @@ func (f *field) memory(crowds []int, d time.Duration) ([]*footprint, error) {
 	}
 	var all []*footprint
 	for _, n := range crowds {
-		p, err := s.crowd(n, 0.8*most)
+		p, err := s.crowd(n, max(0.8*most, crowdPace))
 		if err != nil {
 			return nil, err
 		}

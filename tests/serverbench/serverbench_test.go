@@ -154,27 +154,31 @@ func TestJudge(t *testing.T) {
 		name        string
 		origin      ntp.Timestamp
 		transmit    int64
+		answered    int
 		interleaved int
 		true        int
 	}{
-		{"true", stamp(3000), 2300, 1, 1},
-		{"by the daemon, too early", stamp(3000), -1000, 1, 0},
-		{"after it came", stamp(3000), 3500, 1, 0},
-		{"basic", 42, 2300, 0, 0},
+		{"true", stamp(3000), 2300, 1, 1, 1},
+		{"by the daemon, too early", stamp(3000), -1000, 1, 1, 0},
+		{"after it came", stamp(3000), 3500, 1, 1, 0},
+		{"basic", 42, 2300, 1, 0, 0},
+		{"to an earlier request", 41, 2300, 0, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := &swarm{counting: true}
 			m := &w.members[0]
-			first := answer{at: start + 2000, packet: ntp.Packet{Receive: stamp(1000) | 1}}
+			m.ask(41)
+			first := answer{at: start + 2000, packet: ntp.Packet{Origin: 41, Receive: stamp(1000) | 1}}
 			m.passing = first
 			first.at = start + 3000
 			w.judge(m, &first)
 			if w.seen.Answered != 0 {
 				t.Error("the first answer counts, but cannot be interleaved")
 			}
+			m.ask(42)
 			w.judge(m, &answer{at: start + 9000, packet: ntp.Packet{Origin: tt.origin, Receive: stamp(7000), Transmit: stamp(tt.transmit)}})
-			if w.seen.Answered != 1 || w.seen.Interleaved != tt.interleaved || w.seen.True != tt.true {
-				t.Errorf("judged %+v, want interleaved %d, true %d", w.seen, tt.interleaved, tt.true)
+			if w.seen.Answered != tt.answered || w.seen.Interleaved != tt.interleaved || w.seen.True != tt.true {
+				t.Errorf("judged %+v, want answered %d, interleaved %d, true %d", w.seen, tt.answered, tt.interleaved, tt.true)
 			}
 		})
 	}
@@ -218,11 +222,15 @@ func TestQuantiles(t *testing.T) {
 	for i := range x {
 		x[i] = float64(i-98) * 1e-6
 	}
-	if got := spread(x); got != 0 {
-		t.Errorf("99th percentile %f", got)
+	if got := high(x); got != 0 {
+		t.Errorf("99th percentile %s", got)
 	}
-	if got := micro(median(nil)); got != "-" {
-		t.Errorf("nothing prints as %q", got)
+	if got := far(x); got != 97 {
+		t.Errorf("99th percentile of the absolute value %s", got)
+	}
+	b, err := json.Marshal(high(nil))
+	if got := high(nil).String(); got != "-" || string(b) != "null" || err != nil {
+		t.Errorf("nothing prints as %q and %s, %v", got, b, err)
 	}
 }
 
@@ -240,7 +248,7 @@ func TestBench(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "json")
 	var out bytes.Buffer
-	o := &options{rounds: 2, duration: 400 * time.Millisecond, only: "interleaved", json: file, root: "../.."}
+	o := &options{rounds: 2, duration: time.Second, only: "interleaved", json: file, root: "../..", swarm: 5000}
 	if err := run(&out, o); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
@@ -257,10 +265,11 @@ func TestBench(t *testing.T) {
 		t.Fatalf("measured what was not asked for: %s", b)
 	}
 	for _, l := range r.Interleaved {
-		// Clients stay interleaved unless the machine is so busy that answers are lost.
-		good := slices.ContainsFunc(l.Rounds, func(l loyalty) bool { return l.True > l.Sent/2 })
+		// On a busy machine answers are lost or late, and clients ask twice with the
+		// same stamps, which the server answers in interleaved mode once.
+		good := slices.ContainsFunc(l.Rounds, func(l loyalty) bool { return l.Answered > 0 && l.True >= l.Answered/4 })
 		if !good {
-			t.Errorf("%s: %+v, want at least half of the answers interleaved and true in a round", l.Server, l.Rounds)
+			t.Errorf("%s: %+v, want at least a quarter of the answers interleaved and true in a round", l.Server, l.Rounds)
 		}
 	}
 }

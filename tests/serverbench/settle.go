@@ -4,7 +4,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -45,6 +48,22 @@ func settle(nice int) (undo func(), err error) {
 		}
 	}
 	return favour(nice), nil
+}
+
+// alone waits until no other bench runs on this machine, and keeps others waiting
+// until this process ends.
+func alone(say io.Writer) error {
+	file := filepath.Join(os.TempDir(), "foliot-serverbench.lock")
+	fd, err := unix.Open(file, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", file, err)
+	}
+	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		fmt.Fprintln(say, "serverbench: waiting for another bench to end")
+		err = unix.Flock(fd, unix.LOCK_EX)
+	}
+	return os.NewSyscallError("flock", err)
 }
 
 // favour sets the nice value of the session, which comes before that of a process

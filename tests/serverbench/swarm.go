@@ -5,18 +5,18 @@ package main
 import (
 	"math/rand/v2"
 	"net"
+	"slices"
 	"time"
 
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
-	"foliot/tests/netns"
 )
 
 // The swarm: clients in interleaved mode that share a rate.
 const (
 	swarmNet     = 10<<8 | 79 // the first half of their addresses
 	swarmClients = 1000
-	swarmRate    = 50_000.0 // requests a second of all
+	swarmRate    = 50_000.0 // requests a second of all, if nothing else is asked for
 	// swarmWarmup is the share of a step in which every client gets its first
 	// answers, which cannot be interleaved.
 	swarmWarmup = 0.2
@@ -30,10 +30,28 @@ const (
 // member is a client of the swarm.
 type member struct {
 	received ntp.Timestamp // by the server, of the last answer; its key
-	arrived  ntp.Timestamp // when that came, as told to the server
-	departed int64         // when it left, by the tap; 0 if that was not seen
-	landed   int64         // when it came, Unix time in nanoseconds
+	last     passage       // of that answer
 	passing  answer        // the last that the tap at the server saw
+	asked    [remembered]asked
+	next     int // place in asked
+}
+
+// remembered is how many requests of a client may wait for their answers.
+const remembered = 8
+
+// passage is the way of an answer as the taps saw it, in nanoseconds of Unix
+// time.
+type passage struct {
+	departed int64 // from the server, 0 if that was not seen
+	landed   int64 // at the client
+}
+
+// asked is what a request said, by which its answer is known, and the answer that
+// it followed.
+type asked struct {
+	arrived  ntp.Timestamp // when the answer before came, 0 if there was none
+	transmit ntp.Timestamp
+	before   passage
 }
 
 // swarm asks a server through its own sender, and sees the answers at both ends
@@ -55,8 +73,8 @@ type loyalty struct {
 	Answered    int     `json:"answered"`
 	Interleaved int     `json:"interleaved"`
 	True        int     `json:"true"`           // and the transmit timestamp is the departure of the answer before
-	LateMedian  float64 `json:"late_median_us"` // of those interleaved: departure minus timestamp
-	LateP99     float64 `json:"late_p99_us"`    // of the absolute value
+	LateMedian  micros  `json:"late_median_us"` // of those interleaved: departure minus timestamp
+	LateP99     micros  `json:"late_p99_us"`    // of the absolute value
 	CPU         float64 `json:"cpu_us_per_answer"`
 }
 
@@ -109,9 +127,9 @@ func (w *swarm) close() {
 	}
 }
 
-// run asks for d.
-func (w *swarm) run(d time.Duration) error {
-	p := newPacer(swarmRate)
+// run asks rate times a second for d.
+func (w *swarm) run(rate float64, d time.Duration) error {
+	p := newPacer(rate)
 	defer p.close()
 	for elapsed := p.elapsed(); elapsed < d; elapsed = p.elapsed() {
 		w.counting = elapsed.Seconds() > swarmWarmup*d.Seconds()
@@ -134,9 +152,10 @@ func (w *swarm) run(d time.Duration) error {
 func (w *swarm) ask(n int) (int, error) {
 	for i := range n {
 		f, m := w.frames[i], &w.members[w.next]
+		q := m.ask(ntp.Timestamp(w.random.Uint64()))
 		setClient(f, swarmNet<<16|uint32(w.next+1))
-		setInterleaved(f, uint64(m.received), uint64(m.arrived))
-		setTransmit(f, 0, w.random.Uint64())
+		setInterleaved(f, uint64(m.received), uint64(q.arrived))
+		setTransmit(f, 0, uint64(q.transmit))
 		w.next = (w.next + 1) % swarmClients
 	}
 	sent, err := w.send(n)
@@ -144,6 +163,17 @@ func (w *swarm) ask(n int) (int, error) {
 		w.seen.Sent += sent
 	}
 	return n, err // what did not leave is lost on the way
+}
+
+// ask makes the next request of a client.
+func (m *member) ask(transmit ntp.Timestamp) asked {
+	q := asked{transmit: transmit, before: m.last}
+	if m.received != 0 {
+		q.arrived = ntp.FromInstant(clock.At[clock.Realtime](m.last.landed))
+	}
+	m.asked[m.next] = q
+	m.next = (m.next + 1) % remembered
+	return q
 }
 
 // look takes in what passed the two ends of the link, the server's first.
@@ -160,34 +190,37 @@ func (w *swarm) look() {
 	})
 }
 
-// judge counts an answer that came to a member.
+// judge counts an answer that came to a member. Those to requests that could not
+// be interleaved, or that are long forgotten, do not count.
 func (w *swarm) judge(m *member, a *answer) {
-	if w.counting && m.received != 0 {
+	i := slices.IndexFunc(m.asked[:], func(q asked) bool {
+		return q.arrived != 0 && (a.packet.Origin == q.arrived || a.packet.Origin == q.transmit)
+	})
+	if w.counting && i >= 0 {
+		q := &m.asked[i]
 		w.seen.Answered++
-		if a.packet.Origin == m.arrived {
+		if a.packet.Origin == q.arrived {
 			w.seen.Interleaved++
-			w.judgeDeparture(m, a.packet.Transmit.Wall().Nanos())
+			w.judgeDeparture(q.before, a.packet.Transmit.Wall().Nanos())
 		}
 	}
-	m.received, m.landed = a.packet.Receive, a.at
-	m.arrived = ntp.FromInstant(clock.At[clock.Realtime](a.at))
-	m.departed = 0
+	m.received, m.last = a.packet.Receive, passage{landed: a.at}
 	if m.passing.packet.Receive == a.packet.Receive {
-		m.departed = m.passing.at
+		m.last.departed = m.passing.at
 	}
 }
 
 // judgeDeparture compares what the server says about the departure of the
 // answer before with what the taps saw: it left after the one and before the
 // other.
-func (w *swarm) judgeDeparture(m *member, said int64) {
-	if m.departed == 0 {
+func (w *swarm) judgeDeparture(before passage, said int64) {
+	if before.departed == 0 {
 		return
 	}
-	if said >= m.departed-tolerance.Nanoseconds() && said <= m.landed {
+	if said >= before.departed-tolerance.Nanoseconds() && said <= before.landed {
 		w.seen.True++
 	}
-	w.late = append(w.late, float64(m.departed-said)*1e-9)
+	w.late = append(w.late, float64(before.departed-said)*1e-9)
 }
 
 // loyaltyOf is one row of the table of interleaved mode, before the rounds are
@@ -198,14 +231,14 @@ type loyaltyOf struct {
 }
 
 // interleaved measures all servers in turns.
-func (f *field) interleaved(rounds int, d time.Duration) ([]*loyaltyOf, error) {
+func (f *field) interleaved(rounds int, rate float64, d time.Duration) ([]*loyaltyOf, error) {
 	var all []*loyaltyOf
 	for _, s := range f.servers {
 		all = append(all, &loyaltyOf{Server: s.name})
 	}
 	for range rounds {
 		for i, s := range f.servers {
-			seen, err := f.followed(s, d)
+			seen, err := f.followed(s, rate, d)
 			if err != nil {
 				return nil, err
 			}
@@ -216,7 +249,7 @@ func (f *field) interleaved(rounds int, d time.Duration) ([]*loyaltyOf, error) {
 }
 
 // followed lets a new swarm ask a server.
-func (f *field) followed(s *server, d time.Duration) (loyalty, error) {
+func (f *field) followed(s *server, rate float64, d time.Duration) (loyalty, error) {
 	w, err := f.newSwarm(s)
 	if err != nil {
 		return loyalty{}, err
@@ -226,7 +259,7 @@ func (f *field) followed(s *server, d time.Duration) (loyalty, error) {
 	if err != nil {
 		return loyalty{}, err
 	}
-	if err := w.run(d); err != nil {
+	if err := w.run(rate, d); err != nil {
 		return loyalty{}, err
 	}
 	after, err := s.count()
@@ -234,7 +267,7 @@ func (f *field) followed(s *server, d time.Duration) (loyalty, error) {
 		return loyalty{}, err
 	}
 	c := after.sub(before)
-	w.seen.LateMedian, w.seen.LateP99 = middle(w.late), netns.Quantile(w.late, 0.99)*1e6
+	w.seen.LateMedian, w.seen.LateP99 = middle(w.late), far(w.late)
 	w.seen.CPU = c.cpu.Seconds() * 1e6 / max(float64(c.answers), 1)
 	return w.seen, nil
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -11,25 +12,38 @@ import (
 	"foliot/tests/netns"
 )
 
-// middle is the median of x in microseconds, with its sign.
-func middle(x []float64) float64 { return median(x) * 1e6 }
+// micros is a time in microseconds, NaN if nothing was measured.
+type micros float64
 
-// spread is the 99th percentile of x in microseconds, with its sign.
-func spread(x []float64) float64 {
-	if len(x) == 0 {
-		return math.NaN()
-	}
-	a := slices.Sorted(slices.Values(x))
-	return a[int(math.Ceil(0.99*float64(len(a))))-1] * 1e6
-}
-
-// micro prints microseconds, "-" if nothing was measured.
-func micro(v float64) string {
-	if math.IsNaN(v) {
+func (v micros) String() string {
+	if math.IsNaN(float64(v)) {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f", v)
+	return fmt.Sprintf("%.2f", float64(v))
 }
+
+// MarshalJSON has null for what was not measured.
+func (v micros) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(v)) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(v))
+}
+
+// middle is the median of x, which is in seconds, with its sign.
+func middle(x []float64) micros { return micros(median(x) * 1e6) }
+
+// high is the 99th percentile of x, which is in seconds, with its sign.
+func high(x []float64) micros {
+	if len(x) == 0 {
+		return micros(math.NaN())
+	}
+	a := slices.Sorted(slices.Values(x))
+	return micros(a[int(math.Ceil(0.99*float64(len(a))))-1] * 1e6)
+}
+
+// far is the 99th percentile of the absolute value of x, which is in seconds.
+func far(x []float64) micros { return micros(netns.Quantile(x, 0.99) * 1e6) }
 
 // reportAccuracy prints what the probes found.
 func reportAccuracy(out io.Writer, all []*service) error {
@@ -43,17 +57,16 @@ func reportAccuracy(out io.Writer, all []*service) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%.1f\t%s\t%s\t%s\t%s\t%s\t%s\t\n", v.Load, mode, v.Server, v.Sent,
 			100*float64(v.Answered)/float64(v.Sent),
-			micro(middle(v.Late)), micro(spread(v.Late)), micro(netns.Quantile(v.Late, 0.99)*1e6),
-			micro(middle(v.Offset)), micro(spread(v.Offset)), micro(netns.Quantile(v.Offset, 0.99)*1e6))
+			middle(v.Late), high(v.Late), far(v.Late), middle(v.Offset), high(v.Offset), far(v.Offset))
 	}
 	return w.Flush()
 }
 
 // reportInterleaved prints the medians over the rounds.
-func reportInterleaved(out io.Writer, all []*loyaltyOf) error {
+func reportInterleaved(out io.Writer, rate float64, all []*loyaltyOf) error {
 	w := newTable(out)
 	fmt.Fprintf(w, "%d clients\tserver\tanswered %%\tof those\tand true %%\tlate us\t\tcpu us\t\n", swarmClients)
-	fmt.Fprintf(w, "%.0f/s\t\t\tinterleaved %%\t\tmedian\t|p99|\tan answer\t\n", swarmRate)
+	fmt.Fprintf(w, "%.0f/s\t\t\tinterleaved %%\t\tmedian\t|p99|\tan answer\t\n", rate)
 	for _, v := range all {
 		get := func(value func(l *loyalty) float64) float64 {
 			var x []float64
@@ -66,8 +79,8 @@ func reportInterleaved(out io.Writer, all []*loyaltyOf) error {
 			get(func(l *loyalty) float64 { return 100 * float64(l.Answered) / float64(l.Sent) }),
 			get(func(l *loyalty) float64 { return 100 * float64(l.Interleaved) / float64(l.Answered) }),
 			get(func(l *loyalty) float64 { return 100 * float64(l.True) / float64(l.Answered) }),
-			micro(get(func(l *loyalty) float64 { return l.LateMedian })),
-			micro(get(func(l *loyalty) float64 { return l.LateP99 })),
+			micros(get(func(l *loyalty) float64 { return float64(l.LateMedian) })),
+			micros(get(func(l *loyalty) float64 { return float64(l.LateP99) })),
 			get(func(l *loyalty) float64 { return l.CPU }))
 	}
 	return w.Flush()
