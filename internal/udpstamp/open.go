@@ -234,6 +234,14 @@ func (s *Socket) listen(o Options) error {
 			return err
 		}
 	}
+	if !s.v6 {
+		// Answers are small and never in fragments. That they must not be spares
+		// the kernel the choice of an identification for each, a tenth of the whole
+		// cost; PROBE, unlike DO, ignores what somebody claims of the path.
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE); err != nil {
+			return os.NewSyscallError("setsockopt IP_MTU_DISCOVER", err)
+		}
+	}
 	if o.FreeBind {
 		level, opt := unix.SOL_IP, unix.IP_FREEBIND
 		if s.v6 {
