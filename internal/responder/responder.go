@@ -158,7 +158,8 @@ func (s *Snapshot) describe(at clock.Served, a *ntp.Packet) {
 	a.RootDelay = ntp.ToShort(s.RootDelay)
 	a.RootDisp = ntp.ToShort(s.RootDisp + math.Abs(at.Sub(s.RefTime).Seconds())*s.DispRate)
 	if !s.RefTime.IsZero() {
-		a.Reference = ntp.FromInstant(s.RefTime)
+		// Smoothed like the other timestamps: none of them may lie before it.
+		a.Reference = ntp.FromInstant(s.RefTime.Shift(s.Smooth.at(at)))
 	}
 }
 
