@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root sim sidebyside bench-server fuzz bench run clean
+.PHONY: build build-sim test race check check-root generate check-generated sim sidebyside bench-server bench-xdp fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -60,10 +60,16 @@ check: ## format, vet, staticcheck, the rings and the size budgets
 	$(GO) tool staticcheck -tags clknetsim ./...
 	$(GO) test -count=1 ./internal/rings
 
+generate: ## what is generated from bpf/, which needs clang
+	$(GO) generate ./...
+
+check-generated: ## that it is what is committed, where there is clang
+	@./tests/generated.sh
+
 check-root: ## the tests that need root: kernel, namespaces, stock chronyd
 	@[ -n "$(ROOT)" ] || { echo "check-root needs root: sudo make check-root" >&2; exit 1; }
 	@./tests/prepare.sh
-	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./tests/conformance ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process
+	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./tests/conformance ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process ./internal/fastpath
 
 sim: ## the accuracy table of the simulated scenarios
 	$(GO) run ./tests/accuracy

@@ -148,6 +148,8 @@ func unlinkable(p string, standard bool) string {
 		return ""
 	}
 	switch {
+	case exceptLinked[p] != "":
+		return ""
 	case p == "testing" || strings.HasPrefix(p, "testing/"):
 		return "test support does not belong into production"
 	case p == "net/http" || p == "os/exec" || p == "runtime/cgo":

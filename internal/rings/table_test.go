@@ -25,6 +25,7 @@ var ringOf = map[string]ring{
 	"internal/clientlog": core, "internal/responder": core, "internal/engine": core,
 
 	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge,
+	"internal/fastpath": edge,
 
 	"internal/config": shell, "internal/chronyconf": shell, "internal/setup": shell, "internal/narrate": shell,
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
@@ -146,6 +147,7 @@ var doors = map[string]struct {
 		map[string]string{
 			"internal/sysclock": "timex", "internal/udpstamp": "messages and control data", "internal/guard": "a shared page",
 			"internal/resolve": "edge", "internal/process": "process control", "internal/clknetsim": "the simulator's layouts",
+			"internal/fastpath": "sizes of what eBPF programs share",
 		},
 	},
 	"golang.org/x/sys/unix": {
@@ -153,7 +155,12 @@ var doors = map[string]struct {
 		map[string]string{
 			"internal/sysclock": "clocks", "internal/udpstamp": "sockets", "internal/guard": "signals and processes",
 			"internal/resolve": "edge", "internal/process": "process control", "internal/clknetsim": "the simulator's socket",
+			"internal/fastpath": "clocks, capabilities and errors of the kernel",
 		},
+	},
+	"github.com/cilium/ebpf": {
+		"programs in the kernel are loaded and talked to in one place",
+		map[string]string{"internal/fastpath": "that is its business"},
 	},
 	"os/exec":   {"a time daemon starts no programs, least of all with its privileges", nil},
 	"C":         {"the programs are static and build without a C compiler", nil},
@@ -168,7 +175,16 @@ var slogHomes = set(shell, program)
 
 // linkable are the modules beside the standard library that may be linked into
 // the programs.
-var linkable = []string{"golang.org/x/sys/"}
+var linkable = []string{
+	"golang.org/x/sys/",
+	"github.com/cilium/ebpf", // loading eBPF programs is a large part of a kernel interface, and this one needs no C
+}
+
+// exceptLinked are packages of the standard library that are linked although ours
+// may not import them, with the reason.
+var exceptLinked = map[string]string{
+	"os/exec": "cilium/ebpf names it in a part that only Windows runs",
+}
 
 func set[T comparable](all ...T) map[T]bool {
 	m := make(map[T]bool, len(all))
