@@ -30,7 +30,7 @@ typedef long long s64;
 #define MAP_UINT(name, value) int(*name)[value]
 #define MAP_TYPE(name, type) typeof(type) *name
 
-enum map_type { HASH = 1, ARRAY = 2, PERCPU_ARRAY = 6, LPM_TRIE = 11 };
+enum map_type { ARRAY = 2, PERCPU_ARRAY = 6, LRU_HASH = 9, LPM_TRIE = 11 };
 enum map_flag { NO_PREALLOC = 1, MMAPABLE = 1 << 10 };
 
 static void *(*const map_lookup)(void *map, const void *key) = (void *)1;

@@ -261,9 +261,9 @@ int ntp_watch(struct __sk_buff *skb)
 
 // Sockets whose replies may be given a new timestamp, by their cookies. Only they
 // are known to be ours: what this host forwards or another daemon on it sends has
-// a clock of its own in it.
+// a clock of its own in it. Sockets that were closed give way.
 struct {
-	MAP_UINT(type, HASH);
+	MAP_UINT(type, LRU_HASH);
 	MAP_UINT(max_entries, 4096);
 	MAP_TYPE(key, u64);
 	MAP_TYPE(value, u32);

@@ -17,6 +17,7 @@ need chronyd chrony
 need ip iproute2
 need setpriv util-linux
 need unshare util-linux
+need ethtool ethtool
 need gcc build-essential
 need clang clang
 need llvm-strip llvm

@@ -80,7 +80,7 @@ func (f *Fastpath) OneStep(on bool) error {
 
 // AddSocket lets the transmit timestamps of replies from a socket be rewritten, by
 // its SO_COOKIE. A socket that is closed needs no removal: no other gets its
-// cookie. If there are too many, the first to go are removed by RemoveSocket.
+// cookie, and thousands are remembered.
 func (f *Fastpath) AddSocket(cookie uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
