@@ -84,6 +84,11 @@ bench-server: ## foliotd beside chronyd as servers, BENCHFLAGS="-only throughput
 	@mkdir -p bin && $(GO) build -o bin/serverbench ./tests/serverbench
 	$(UNCLOCKED) bin/serverbench $(BENCHFLAGS)
 
+bench-xdp: ## the programs in the kernel as servers, BENCHFLAGS="-rounds 3" (root)
+	@[ -n "$(ROOT)" ] || { echo "bench-xdp needs root: sudo make bench-xdp" >&2; exit 1; }
+	@mkdir -p bin && $(GO) build -o bin/xdpbench ./tests/xdpbench
+	$(UNCLOCKED) bin/xdpbench $(BENCHFLAGS)
+
 fuzz: ## every fuzz target, FUZZTIME=5m each
 	@for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' "$$pkg" | grep '^Fuzz' || true); do \

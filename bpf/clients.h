@@ -24,7 +24,8 @@ struct client {
 	u32 hits, drops;
 	s16 calm, hasty; // mean intervals, see clientlog.pace
 	u8 seen, version, silent, unused;
-	u32 unused2[2];
+	u32 admitted; // generation of the policy that allowed it
+	u32 unused2;
 };
 
 struct set {
@@ -100,30 +101,47 @@ inlined u32 oldest_way(const struct set *s, u32 at)
 	return most & (WAYS - 1);
 }
 
-// find_client returns the record of an address in network order, a new one if
-// there is none. Its prefix is clientlog.PrefixOf's.
-inlined struct client *find_client(u64 hi, u64 lo, int v6, u64 now)
+// seat is where the record of a client is, or would be.
+struct seat {
+	u64 hi, lo; // the prefix, clientlog.PrefixOf's
+	u32 tag, at;
+	struct set *set;
+	struct client *client; // 0: there is none
+};
+
+// find_client finds the seat of an address in network order.
+inlined void find_client(struct seat *s, u64 hi, u64 lo, int v6, u64 now)
 {
-	hi = be64(hi);
-	lo = v6 ? 1 : be64(lo);
-	u64 hash = siphash(hi, lo);
-	u32 index = (hash >> 32) * client_sets >> 32, tag = (u32)hash | 1, at = now >> 20;
-	struct set *s = map_lookup(&clients, &index);
-	if (!s)
-		return 0;
-	u32 way = way_of(s, tag);
-	struct client *c = &s->clients[(way - 1) & (WAYS - 1)];
-	if (likely(way && c->hi == hi && c->lo == lo)) {
-		s->heads[(way - 1) & (WAYS - 1)].last = at;
-		return c;
+	s->hi = be64(hi);
+	s->lo = v6 ? 1 : be64(lo);
+	u64 hash = siphash(s->hi, s->lo);
+	u32 index = (hash >> 32) * client_sets >> 32;
+	s->tag = (u32)hash | 1;
+	s->at = now >> 20;
+	s->client = 0;
+	s->set = map_lookup(&clients, &index);
+	if (!s->set)
+		return;
+	u32 way = way_of(s->set, s->tag);
+	struct client *c = &s->set->clients[(way - 1) & (WAYS - 1)];
+	if (likely(way && c->hi == s->hi && c->lo == s->lo)) {
+		s->set->heads[(way - 1) & (WAYS - 1)].last = s->at;
+		s->client = c;
 	}
-	way = oldest_way(s, at);
-	c = &s->clients[way];
+}
+
+// new_client gives the seat to the client; whoever had it gives way.
+inlined struct client *new_client(const struct seat *s)
+{
+	if (!s->set)
+		return 0;
+	u32 way = oldest_way(s->set, s->at);
+	struct client *c = &s->set->clients[way];
 	__builtin_memset(c, 0, sizeof(*c));
-	c->hi = hi;
-	c->lo = lo;
-	s->heads[way].last = at;
-	s->heads[way].tag = tag;
+	c->hi = s->hi;
+	c->lo = s->lo;
+	s->set->heads[way].last = s->at;
+	s->set->heads[way].tag = s->tag;
 	return c;
 }
 

@@ -81,16 +81,25 @@ enum { ABOUT_V6 = 1 << 8, ABOUT_POLICY = 1 << 9, ABOUT_VERSION = 10, ABOUT_LEN =
 // the verifier, or each way there would be multiplied by each way through it.
 __attribute__((noinline)) u32 admit(u64 hi, u64 lo, u64 now, u32 about)
 {
-	u32 form = about & 0xff, index = !!(about & ABOUT_POLICY);
-	if (form != SEEN && !allowed(hi, lo, index))
+	u32 form = about & 0xff, v6 = about & ABOUT_V6, index = !!(about & ABOUT_POLICY);
+	const volatile struct policy *l = &policies[index];
+	struct seat seat;
+	find_client(&seat, hi, lo, v6, now);
+	struct client *c = seat.client;
+	// The record of an IPv4 client remembers that it was allowed. That of an IPv6
+	// client is about a network, and rules may be about less.
+	int known = c && !v6 && c->admitted && c->admitted == l->generation;
+	if (form != SEEN && !known && !allowed(hi, lo, index))
 		return DENIED;
-	struct client *c = find_client(hi, lo, about & ABOUT_V6, now);
+	if (!c)
+		c = new_client(&seat);
 	if (!c)
 		return form;
 	note(c, about >> ABOUT_VERSION & 7, about >> ABOUT_LEN, now);
 	if (form == SEEN)
 		return SEEN;
-	u32 d = judge(&policies[index], c, now);
+	c->admitted = l->generation;
+	u32 d = judge(l, c, now);
 	if (d == DROP)
 		return LIMITED;
 	return form != ANSWERED ? form : d == KISS ? KISSED : ANSWERED;

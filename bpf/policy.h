@@ -13,7 +13,8 @@ struct policy {
 	u32 leak, kiss; // masks of random bits, see clientlog.Limit
 	u8 kisses;
 	s8 interval; // log2 s between answers, at least
-	u8 unused[6];
+	u8 unused[2];
+	u32 generation; // from 1 on; of each policy another
 };
 
 struct policy policies[2];

@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 made_by=14
-packages=(internal/fastpath)
+packages=(internal/fastpath tests/xdpbench)
 
 if ! version=$(clang -dumpversion 2>/dev/null); then
 	if [ "${CI:-}" = true ] && [ "$(id -u)" = 0 ]; then

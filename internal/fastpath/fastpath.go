@@ -40,18 +40,19 @@ const setSize = int64(unsafe.Sizeof(ntpSet{}))
 
 // Fastpath is the loaded programs. Any goroutine may call its methods.
 type Fastpath struct {
-	mu       sync.Mutex
-	objs     ntpObjects
-	spec     *ebpf.CollectionSpec
-	features Features
-	globals  *ebpf.Memory // .bss
-	clients  *ebpf.Memory
-	stamps   *ebpf.Memory
-	sets     uint32
-	ifaces   [places]*attached
-	state    uint32 // index of the state in force
-	policy   uint32 // likewise
-	tai      func() (taiReading, error)
+	mu         sync.Mutex
+	objs       ntpObjects
+	spec       *ebpf.CollectionSpec
+	features   Features
+	globals    *ebpf.Memory // .bss
+	clients    *ebpf.Memory
+	stamps     *ebpf.Memory
+	sets       uint32
+	ifaces     [places]*attached
+	state      uint32 // index of the state in force
+	policy     uint32 // likewise
+	generation uint32 // of policies
+	tai        func() (taiReading, error)
 }
 
 // places is how many interfaces there may be, INTERFACES of bpf/counters.h.

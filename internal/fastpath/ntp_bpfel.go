@@ -47,14 +47,15 @@ type ntpOwnSet struct {
 }
 
 type ntpPolicy struct {
-	_        structs.HostLayout
-	Period   uint64
-	Size     uint64
-	Leak     uint32
-	Kiss     uint32
-	Kisses   uint8
-	Interval int8
-	Unused   [6]uint8
+	_          structs.HostLayout
+	Period     uint64
+	Size       uint64
+	Leak       uint32
+	Kiss       uint32
+	Kisses     uint8
+	Interval   int8
+	Unused     [2]uint8
+	Generation uint32
 }
 
 type ntpPrefix struct {
@@ -71,21 +72,22 @@ type ntpSet struct {
 		Last uint32
 	}
 	Clients [8]struct {
-		_       structs.HostLayout
-		Hi      uint64
-		Lo      uint64
-		Full    uint64
-		Last    uint64
-		Octets  uint64
-		Hits    uint32
-		Drops   uint32
-		Calm    int16
-		Hasty   int16
-		Seen    uint8
-		Version uint8
-		Silent  uint8
-		Unused  uint8
-		Unused2 [2]uint32
+		_        structs.HostLayout
+		Hi       uint64
+		Lo       uint64
+		Full     uint64
+		Last     uint64
+		Octets   uint64
+		Hits     uint32
+		Drops    uint32
+		Calm     int16
+		Hasty    int16
+		Seen     uint8
+		Version  uint8
+		Silent   uint8
+		Unused   uint8
+		Admitted uint32
+		Unused2  uint32
 	}
 }
 

@@ -174,6 +174,26 @@ func TestStamps(t *testing.T) {
 	}
 }
 
+// TestStampOfReply: the arrival of a reply to a client of this host is known by the
+// request that it repeats.
+func TestStampOfReply(t *testing.T) {
+	b := newBench(t, Config{})
+	for _, v6 := range []bool{false, true} {
+		f := plain(v6)
+		edit(func(p *ntp.Packet) { p.Mode, p.Origin = ntp.ModeServer, 0xabcdef0123456789 })(&f)
+		f.from, f.to = netip.AddrPortFrom(f.from.Addr(), ntpPort), netip.AddrPortFrom(f.to.Addr(), 40001)
+		before := wallNow()
+		b.run(f.bytes())
+		arrived, left := b.Stamps(Exchange{Peer: f.from.Addr(), Port: 40001, Transmit: 0xabcdef0123456789})
+		if after := wallNow(); arrived.Before(before) || arrived.After(after) || !left.IsZero() {
+			t.Errorf("IPv6 %v: arrived %v ns after it was sent, left %v", v6, arrived.Sub(before), left)
+		}
+		if arrived, _ := b.Stamps(Exchange{Peer: f.from.Addr(), Port: 40002, Transmit: 0xabcdef0123456789}); !arrived.IsZero() {
+			t.Errorf("IPv6 %v: another port has the stamp", v6)
+		}
+	}
+}
+
 // TestClosed: everything says so once the programs are unloaded.
 func TestClosed(t *testing.T) {
 	f, err := Load(Config{})

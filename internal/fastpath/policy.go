@@ -25,13 +25,12 @@ func (f *Fastpath) SetPolicy(access *acl.Table, limit *clientlog.Limit) error {
 	if err := fill(trie, access); err != nil {
 		return err
 	}
-	var p ntpPolicy
+	f.generation++
+	p := ntpPolicy{Generation: f.generation}
 	if limit != nil {
 		t := limit.Terms()
-		p = ntpPolicy{
-			Period: uint64(t.Period), Size: uint64(t.Size), Leak: uint32(t.Leak), Kiss: uint32(t.Kiss),
-			Kisses: flag[uint8](t.Kisses), Interval: limit.Interval,
-		}
+		p.Period, p.Size, p.Leak, p.Kiss = uint64(t.Period), uint64(t.Size), uint32(t.Leak), uint32(t.Kiss)
+		p.Kisses, p.Interval = flag[uint8](t.Kisses), limit.Interval
 	}
 	return f.turn("policies", "policy_index", &f.policy, &p)
 }

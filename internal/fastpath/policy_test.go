@@ -67,6 +67,34 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+// TestNoPolicy: until there is a policy nobody is allowed, whoever was seen before.
+func TestNoPolicy(t *testing.T) {
+	b := newBench(t, Config{})
+	b.unset()
+	a := netip.MustParseAddr("10.0.0.1")
+	b.must(b.Serve("lo", false))
+	if v := b.ask(a); v != Seen {
+		t.Errorf("%v", v)
+	}
+	b.must(b.Serve("lo", true))
+	for range 2 {
+		if v := b.ask(a); v != Denied {
+			t.Errorf("%v, want it denied", v)
+		}
+	}
+}
+
+// unset takes away all policies, as if none had been set.
+func (b *bench) unset() {
+	b.Helper()
+	for range 2 {
+		b.must(b.SetPolicy(nil, nil))
+	}
+	for i := range 2 {
+		b.must(b.set("policies", i, &ntpPolicy{}))
+	}
+}
+
 // TestDeniedRequestsOfAllKinds are dropped, since the sockets would answer none of
 // them; what is no request goes up.
 func TestDeniedRequestsOfAllKinds(t *testing.T) {
