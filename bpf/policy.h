@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whom to answer, and how often: what acl.Table and clientlog.Limit say. User
-// space fills the trie that is not in use, writes the slot that is not in use
-// and turns the index.
+// space waits until no program uses the other trie any more, fills it, writes the
+// slot that belongs to it and turns the index.
 #pragma once
 
 #include "clients.h"

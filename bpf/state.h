@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is served: the snapshot of the engine as a line through CLOCK_TAI, and
-// for how long it may be. User space writes the slot that is not in use and
-// then turns the index.
+// for how long it may be. User space writes the next slot and then turns the
+// index. There are so many that none is written again while a program that was
+// held up still reads it.
 #pragma once
 
 #include "kernel.h"
@@ -25,11 +26,13 @@ struct state {
 	u32 late;      // likewise behind tcx
 };
 
-struct state states[2];
+enum { STATES = 16 };
+
+struct state states[STATES];
 u32 state_index;
 
 // current returns the state in force.
-inlined const volatile struct state *current_state(void) { return &states[READ_ONCE(state_index) & 1]; }
+inlined const volatile struct state *current_state(void) { return &states[READ_ONCE(state_index) & (STATES - 1)]; }
 
 // timestamp returns the served time d ns after the base; d is below 2^32.
 inlined u64 timestamp(const volatile struct state *s, u64 d)

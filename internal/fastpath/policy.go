@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
 	"foliot/internal/acl"
 	"foliot/internal/clientlog"
@@ -15,12 +17,14 @@ import (
 
 // SetPolicy makes the programs answer whom access allows as often as limit does;
 // nil means nobody, and as often as they like. It changes at once for all packets.
+// It may take some tens of milliseconds.
 func (f *Fastpath) SetPolicy(access *acl.Table, limit *clientlog.Limit) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.objs.NtpIngress == nil {
 		return ErrClosed
 	}
+	quiesce()
 	trie := [...]*ebpf.Map{f.objs.Access0, f.objs.Access1}[f.policy^1]
 	if err := fill(trie, access); err != nil {
 		return err
@@ -32,7 +36,17 @@ func (f *Fastpath) SetPolicy(access *acl.Table, limit *clientlog.Limit) error {
 		p.Period, p.Size, p.Leak, p.Kiss = uint64(t.Period), uint64(t.Size), uint32(t.Leak), uint32(t.Kiss)
 		p.Kisses, p.Interval = flag[uint8](t.Kisses), limit.Interval
 	}
-	return f.turn("policies", "policy_index", &f.policy, &p)
+	return f.turn(policies, &f.policy, &p)
+}
+
+// quiesce waits until no program runs that began before: with the slot that was
+// in force until the last change, that is. membarrier(2) does so by waiting for a
+// grace period of RCU, which programs run under.
+func quiesce() {
+	const global = 1 // MEMBARRIER_CMD_GLOBAL
+	if _, _, err := unix.Syscall(unix.SYS_MEMBARRIER, global, 0, 0); err != 0 {
+		time.Sleep(50 * time.Millisecond) // not permitted: no program is held up for so long
+	}
 }
 
 // fill replaces what is in a trie.

@@ -42,29 +42,39 @@ func (f *Fastpath) Publish(snap *responder.Snapshot, lease clock.Interval, leads
 		s.Lease = 0
 	}
 	s.Lead, s.Late = nanos(leads.Answer), nanos(leads.OneStep)
-	return f.turn("states", "state_index", &f.state, &s)
+	return f.turn(states, &f.state, &s)
 }
 
 // Withdraw makes the programs serve nothing from now on.
 func (f *Fastpath) Withdraw() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.turn("states", "state_index", &f.state, &ntpState{})
+	return f.turn(states, &f.state, &ntpState{})
 }
 
 func nanos(d clock.Interval) uint32 { return uint32(min(max(d, 0), clock.Millisecond)) }
 
-// turn writes v into the slot of a variable that is not in force, and puts that in
-// force.
-func (f *Fastpath) turn(slots, index string, current *uint32, v any) error {
-	next := *current ^ 1
-	if err := f.set(slots, int(next), v); err != nil {
+// slots is a variable of the programs of which one element is in force.
+type slots struct {
+	name, index string
+	count       uint32
+}
+
+var (
+	states   = slots{"states", "state_index", 16}
+	policies = slots{"policies", "policy_index", 2}
+)
+
+// turn writes v into the next slot, and puts that in force.
+func (f *Fastpath) turn(s slots, current *uint32, v any) error {
+	next := (*current + 1) % s.count
+	if err := f.set(s.name, int(next), v); err != nil {
 		return err
 	}
 	// The index must not become visible before what it points to. The programs'
 	// read of the slot depends on their read of the index.
 	atomic.AddUint32(&fence, 1)
-	if err := f.set(index, 0, next); err != nil {
+	if err := f.set(s.index, 0, next); err != nil {
 		return err
 	}
 	*current = next

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ type lab struct {
 	lab            *netns.Lab
 	client, server *netns.Space
 	link           *netns.Link
-	snap           responder.Snapshot
+	served         atomic.Pointer[responder.Snapshot]
 	stop           chan struct{}
 }
 
@@ -53,15 +54,15 @@ func newLab(t testing.TB) *lab {
 	l.must(l.SetPolicy(access("0.0.0.0/0", "::/0"), nil))
 	_, err = l.SetAddrs([]Own{{Addr: l.link.B4}, {Addr: l.link.B6}})
 	l.must(err)
-	l.snap = responder.Snapshot{Stratum: 1, RefID: 0x4c4f434c, RefTime: clock.At[clock.Corrected](time.Now().UnixNano()), Precision: -24}
-	l.publish()
+	l.publish(responder.Snapshot{Stratum: 1, RefID: 0x4c4f434c, RefTime: clock.At[clock.Corrected](time.Now().UnixNano()), Precision: -24})
 	go l.renew()
 	return l
 }
 
-func (l *lab) publish() {
+func (l *lab) publish(s responder.Snapshot) {
 	l.Helper()
-	l.must(l.Publish(&l.snap, 2*clock.Second, Leads{}))
+	l.served.Store(&s)
+	l.must(l.Publish(&s, 2*clock.Second, Leads{}))
 }
 
 // renew keeps the lease, as a daemon does.
@@ -71,7 +72,7 @@ func (l *lab) renew() {
 		case <-l.stop:
 			return
 		case <-time.After(200 * time.Millisecond):
-			l.Publish(&l.snap, 2*clock.Second, Leads{})
+			l.Publish(l.served.Load(), 2*clock.Second, Leads{})
 		}
 	}
 }
@@ -140,8 +141,8 @@ func (l *lab) serve(addr netip.Addr) (s *responder.Server, cookie uint64) {
 			}
 			var out responder.Reply
 			in := responder.Arrival{From: from, Stamp: clock.Stamp{Time: wallNow(), Kind: clock.StampDaemon}}
-			if s.Receive(b[:n], &in, policy, &l.snap, &out) == responder.Answer {
-				s.Seal(&out, b[:out.Len], wallNow(), &l.snap)
+			if s.Receive(b[:n], &in, policy, l.served.Load(), &out) == responder.Answer {
+				s.Seal(&out, b[:out.Len], wallNow(), l.served.Load())
 				conn.WriteToUDPAddrPort(b[:out.Len], from)
 			}
 		}
@@ -362,17 +363,17 @@ func TestStarved(t *testing.T) {
 	conn := l.dial(false)
 	count := func() (uint64, uint64) { return l.traffic().In.Verdict(Answered), s.Counters.Answered() }
 	l.ask(conn, plainRequest(1))
-	l.must(l.Withdraw())
-	l.snap.Leap = ntp.LeapUnsync // so that renewals are none
-	l.publish()
+	snap := *l.served.Load()
+	snap.Leap = ntp.LeapUnsync
+	l.publish(snap)
 	if b := l.ask(conn, plainRequest(2)); b == nil || b[0]>>6 != 3 {
 		t.Errorf("unsynchronised: %x", b)
 	}
 	if k, u := count(); k != 1 || u != 1 {
 		t.Errorf("answered %d in the kernel, %d above; want 1, 1", k, u)
 	}
-	l.snap.Leap = ntp.LeapNone
-	l.publish()
+	snap.Leap = ntp.LeapNone
+	l.publish(snap)
 	l.ask(conn, plainRequest(3))
 	if k, u := count(); k != 2 || u != 1 {
 		t.Errorf("answered %d in the kernel, %d above; want 2, 1", k, u)
