@@ -146,6 +146,7 @@ func (r *Responder) Respond(q *Request) [][]byte {
 		r.Counters.OctetsOut += uint64(total(r.frags))
 		r.Counters.DatagramsSent += uint64(len(r.frags))
 	}
+	clear(r.view.all) // the state may go
 	r.req, r.view = nil, view{used: r.view.used, all: r.view.all}
 	return r.frags
 }
