@@ -471,3 +471,22 @@ func TestManySources(t *testing.T) {
 		t.Errorf("without anything: %v", m)
 	}
 }
+
+// BenchmarkRespond is the cost of the two answers that a billboard is made of.
+func BenchmarkRespond(b *testing.B) {
+	l := newLab(&testing.T{})
+	for _, bb := range []struct {
+		name  string
+		assoc uint16
+	}{{"system", 0}, {"association", 2}} {
+		b.Run(bb.name, func(b *testing.B) {
+			q := encode(2, opReadVariables, bb.assoc, "")
+			b.ReportAllocs()
+			for b.Loop() {
+				if len(l.send(q)) == 0 {
+					b.Fatal("not the answer")
+				}
+			}
+		})
+	}
+}
