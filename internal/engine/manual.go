@@ -92,7 +92,8 @@ func (e *Engine) SetTime(now clock.Now, t clock.Served, out *Actions) (Typed, An
 }
 
 // DeleteManual takes sample i out and follows the line through the others anew
-// (manual delete). Its value at the newest of them counts for now.
+// (manual delete). Where the line is now counts. chronyd takes where it is at the
+// newest of them, which leaves a part of what a wrong time did.
 func (e *Engine) DeleteManual(now clock.Now, i int, out *Actions) Answer {
 	e.watch(now, out)
 	m := &e.manual
@@ -102,7 +103,10 @@ func (e *Engine) DeleteManual(now clock.Now, i int, out *Actions) Answer {
 	m.drop(i)
 	line, residuals := m.line()
 	if m.n < 2 {
-		line.Offset = 0
+		line.Offset = 0 // one alone does not tell what the clock did since
+	} else {
+		age := e.served(now).Sub(m.samples[m.n-1].When).Seconds()
+		line.Offset += clock.Offset(age * float64(line.Freq))
 	}
 	e.followTyped(now, &line, line.Offset, residuals, out)
 	return Done

@@ -243,6 +243,7 @@ func (e *Engine) ResetSources(now clock.Now, out *Actions) Answer {
 		m.assoc.Restart()
 		m.sel.Bad, m.sel.Fresh, m.sel.Have, m.sel.Score = 0, false, false, 1
 	}
+	e.choose(nil, now, out)
 	e.clk.Cancel(now)
 	e.startOver(now, out)
 	e.tellSetting(OptReset, 0, out)

@@ -69,7 +69,7 @@ func (e *Engine) reconfigure(n *entry, now clock.Now) {
 		m.assoc.Configure(cfg)
 		m.sel.MaxUnread = cfg.MaxUnreach
 	}
-	if n.cfg.Pool && n.members < n.cfg.MaxSources && n.retry.IsZero() {
+	if n.cfg.Pool && n.members < n.cfg.MaxSources && !n.asking {
 		n.retry = now.Mono
 	}
 }
