@@ -22,11 +22,12 @@ func (e *Engine) MakeStep(now clock.Now, out *Actions) Answer {
 		out.event(EvStepFailed)
 		return Failed
 	}
-	if math.Abs(float64(left)) < clock.Nanosecond.Seconds() {
-		return Done
-	}
 	if e.smooth != nil {
-		e.smooth.Reset(e.served(now))
+		e.smooth.Reset(e.served(now)) // clients see the step too
+	}
+	if math.Abs(float64(left)) < clock.Nanosecond.Seconds() {
+		e.refresh(now, out)
+		return Done
 	}
 	e.carryOut(e.clk.Jump(now, 0), out)
 	return Done

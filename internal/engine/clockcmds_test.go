@@ -235,7 +235,11 @@ func TestSmoothtime(t *testing.T) {
 	l.below("given time right after doffset", l.node.GivenError(), 1e-3)
 	l.must(engine.Done, "reset", reset)
 	l.below("given time after reset", l.node.GivenError()-0.01, 1e-3)
-	if got, want := l.settings(), []engine.Option{engine.OptSmoothActive, engine.OptOffset, engine.OptSmoothReset}; !slices.Equal(got, want) {
+	l.must(engine.Done, "doffset", doffset(-0.01))
+	l.below("given time right after doffset", l.node.GivenError()-0.01, 1e-3)
+	l.must(engine.Done, "makestep", step)
+	l.below("given time after makestep", l.node.GivenError(), 1e-3)
+	if got, want := l.settings(), []engine.Option{engine.OptSmoothActive, engine.OptOffset, engine.OptSmoothReset, engine.OptOffset}; !slices.Equal(got, want) {
 		t.Errorf("settings %v reported, want %v", got, want)
 	}
 }

@@ -323,6 +323,20 @@ func TestKeys(t *testing.T) {
 	hear("another key", l, key("second, of the client"), false)
 	hear("the server has it too", server, key("second, of the client"), true)
 	hear("the server has none", server, nil, false)
+	hear("and again", server, key("third, of both"), false)
+	// Who is added later has the key that is in force then.
+	l.must(engine.Done, "rekey", setKeys(key("third, of both")))
+	l.must(engine.Done, "delete", deleting(other))
+	late := config.DefaultSource(config.KindServer, "late.example")
+	late.IBurst, late.Key = true, 1
+	w.Name("late.example")
+	l.must(engine.Done, "add", l.adding(late))
+	l.must(engine.Done, "rekey", setKeys(key("third, of both")))
+	w.Name("late.example", other)
+	w.Run(w.Now() + 300)
+	if valid() == 0 {
+		t.Error("a source that resolved after rekey is not heard")
+	}
 }
 
 // TestAllow: rules count in the order in which they are given, after those

@@ -237,6 +237,23 @@ func TestManualBesideSources(t *testing.T) {
 	}
 }
 
+// TestManualUnsynced: local waits from the typed time on, which ends what was
+// claimed before.
+func TestManualUnsynced(t *testing.T) {
+	w, all1 := world(1)
+	all1[0].Dead = func(t float64) bool { return t > 1000 }
+	l := newLab(t, w, options{osc: fast, config: all(servers("10.0.0.1"), localAs(config.Local{Stratum: 7, Distance: 1, WaitUnsynced: 200}), func(c *config.Config) { c.Clock.Manual = true })})
+	l.settime(1200, 0)
+	w.Run(1399)
+	if l.onLocal() {
+		t.Error("local is in force before its time")
+	}
+	w.Run(1402)
+	if !l.onLocal() {
+		t.Error("local is not in force 200 s after the typed time")
+	}
+}
+
 // TestManualLeap: a leap second moves typed times, and says nothing about them.
 func TestManualLeap(t *testing.T) {
 	const midnight, length = 1483228800, 2 * 3600 // 2017-01-01, after a leap second

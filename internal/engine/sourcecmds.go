@@ -43,23 +43,14 @@ func (e *Engine) OnOffline(now clock.Now, w Which, reachable func(netip.AddrPort
 }
 
 // connect sets each of the sources online or not and reports whether there are
-// any. The selected one is the last, so that no other takes over in passing.
+// any. Selection runs once for all, so that no source takes over in passing.
 func (e *Engine) connect(now clock.Now, w Which, on func(netip.AddrPort) bool, out *Actions) (any bool) {
 	lost := false
-	var last *member
 	for _, m := range e.members {
-		if addr := m.assoc.Config().Addr.Addr(); !w.matches(addr) {
-			continue
+		if w.matches(m.assoc.Config().Addr.Addr()) {
+			any = true
+			lost = e.connectOne(m, now, on, out) || lost
 		}
-		any = true
-		if e.sel.Selected() == &m.sel {
-			last = m
-			continue
-		}
-		lost = e.connectOne(m, now, on, out) || lost
-	}
-	if last != nil {
-		lost = e.connectOne(last, now, on, out) || lost
 	}
 	if lost {
 		e.choose(nil, now, out)

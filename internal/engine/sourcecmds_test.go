@@ -169,6 +169,27 @@ func TestUnresolved(t *testing.T) {
 	}
 }
 
+// TestPeerByName: the port opens for a peer once its name has an address.
+func TestPeerByName(t *testing.T) {
+	w, _ := world(1)
+	w.Name("peer.example")
+	l := newLab(t, w, options{config: func(c *config.Config) { c.Server.Access = nil }})
+	l.must(engine.Done, "add", l.adding(config.DefaultSource(config.KindPeer, "peer.example")))
+	w.Run(5)
+	if l.node.Engine.Listening() {
+		t.Error("the port is open before there is a peer")
+	}
+	w.Name("peer.example", addrOf(1))
+	w.Run(60)
+	if !l.node.Engine.Listening() {
+		t.Error("the port is closed although there is a peer")
+	}
+	l.must(engine.Done, "delete", deleting(addrOf(1)))
+	if l.node.Engine.Listening() {
+		t.Error("the port is open after the peer was deleted")
+	}
+}
+
 // TestDeleteFromPool: a pool is smaller by each that is deleted, until a reload.
 func TestDeleteFromPool(t *testing.T) {
 	w, _ := world(4)
@@ -255,14 +276,22 @@ func TestOnOffline(t *testing.T) {
 	l.must(engine.NoSuchSource, "onoffline a stranger", func(e *engine.Engine, now clock.Now, out *engine.Actions) engine.Answer {
 		return e.OnOffline(now, engine.Which{Addr: addrOf(9)}, func(netip.AddrPort) bool { return true }, out)
 	})
+	w.Name("late.example")
+	l.must(engine.Done, "add", l.adding(config.DefaultSource(config.KindServer, "late.example")))
+	w.Run(1000)
+	w.Name("late.example", addrOf(3))
+	l.must(engine.Done, "onoffline", route(1))
+	w.Run(1001)
+	if !slices.Contains(keys(l), addrOf(3)) {
+		t.Errorf("sources %v a second after onoffline, want the name that resolves now", keys(l))
+	}
 	empty := newLab(t, w, options{addr: addrOf(102)})
 	empty.must(engine.Done, "onoffline without sources", route(1))
 	empty.must(engine.NoSuchSource, "online without sources", online(true))
 }
 
-// TestOfflineSelectedLast: the source that is followed goes last, so that no other
-// is selected in passing.
-func TestOfflineSelectedLast(t *testing.T) {
+// TestOfflineTogether: when all go offline none is selected in passing.
+func TestOfflineTogether(t *testing.T) {
 	w, _ := world(3)
 	l := newLab(t, w, options{config: servers("10.0.0.1", "10.0.0.2", "10.0.0.3"), osc: fast})
 	w.Run(3600)
