@@ -47,8 +47,8 @@ func TestWarnings(t *testing.T) {
 	arguments := map[string]string{
 		"bindcmdaddress": "/run/c", "cmdratelimit": "interval 1",
 		"ratelimit": "interval 1", "opencommands": "tracking", "initstepslew": "30 a", "mailonchange": "a@b 0.5", "refclock": "SHM 0 refid GPS",
-		"manual": "", "nosystemcert": "",
-		"rtconutc": "", "ntsratelimit": "interval 1", "ntsaeads": "30 15",
+		"nosystemcert": "",
+		"rtconutc":     "", "ntsratelimit": "interval 1", "ntsaeads": "30 15",
 	}
 	for _, name := range keys(notYet) {
 		args, ok := arguments[name]

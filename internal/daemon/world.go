@@ -205,6 +205,8 @@ func (w *world) Do(a *engine.Action) {
 		w.setStatus(&a.Status)
 	case engine.ActPublish:
 		w.publish(&a.Snapshot)
+	case engine.ActPolicy:
+		w.enact(a.Policy)
 	case engine.ActDrift:
 		w.saveDrift(a.Drift)
 	case engine.ActEvent:
