@@ -18,7 +18,7 @@ const (
 
 // ringOf is the ring of each package, by its path below the module.
 var ringOf = map[string]ring{
-	"internal/clock": base, "internal/ntp": base, "internal/auth": base,
+	"internal/clock": base, "internal/ntp": base, "internal/auth": base, "internal/cmdmon": base,
 
 	"internal/stats": core, "internal/source": core, "internal/selection": core, "internal/discipline": core,
 	"internal/leap": core, "internal/smooth": core, "internal/acl": core, "internal/drifts": core,
