@@ -52,6 +52,7 @@ type Streams struct {
 func Main(args []string, std Streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // a reader that left is an error of writing, and our socket is removed
 	o := &options{program: args[0], hosts: cmdclient.DefaultHosts, port: cmdclient.DefaultPort}
 	o.chronyc = filepath.Base(args[0]) == "chronyc"
 	rest, err := o.parse(args[1:])

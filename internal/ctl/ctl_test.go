@@ -139,6 +139,21 @@ func TestPrompt(t *testing.T) {
 	}
 }
 
+// A signal ends the program although it waits for a line.
+func TestInterrupted(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := newSession(ctx, &options{program: "foliotctl"}, Streams{Out: io.Discard, Err: io.Discard})
+	done := make(chan int)
+	go func() { done <- s.converse(Streams{In: r}) }()
+	fmt.Fprintln(w, "# the reader waits for the next line now")
+	cancel()
+	if code := <-done; code != ExitOK {
+		t.Errorf("exit %d, want %d", code, ExitOK)
+	}
+}
+
 func TestNumbers(t *testing.T) {
 	for _, tc := range []struct {
 		s, rest string
