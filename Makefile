@@ -14,7 +14,7 @@ DURATION ?= 10m
 # The version is linked in below; a repository of another user is no error.
 export GOFLAGS += -buildvcs=false
 
-LDFLAGS := -s -w -X foliot/internal/daemon.Version=$(VERSION)
+LDFLAGS := -s -w -X foliot/internal/daemon.Version=$(VERSION) -X foliot/internal/ctl.Version=$(VERSION)
 STATIC  := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
 
 # Whatever runs as root here runs without the right to set the clock.
@@ -22,7 +22,7 @@ ROOT      := $(filter 0,$(shell id -u))
 UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
-RACY := ./internal/auth ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
+RACY := ./internal/auth ./internal/cmdclient ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
 	./internal/process ./internal/resolve ./internal/udpstamp ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
