@@ -63,7 +63,7 @@ check: ## format, vet, staticcheck, the rings and the size budgets
 check-root: ## the tests that need root: kernel, namespaces, stock chronyd
 	@[ -n "$(ROOT)" ] || { echo "check-root needs root: sudo make check-root" >&2; exit 1; }
 	@./tests/prepare.sh
-	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process
+	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./tests/conformance ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process
 
 check-page: ## the status page in headless Chromium; screenshots in bin/page (installs chromium when root on Debian)
 	@command -v chromium >/dev/null || { [ -n "$(ROOT)" ] && apt-get update -q && \

@@ -51,9 +51,24 @@ func (r *Record) Interval() (float64, bool) { return r.calm.log2() }
 func (r *Record) HastyInterval() (float64, bool) { return r.hasty.log2() }
 
 // impatient tells whether the client asks more than twice as often when it is
-// not answered.
+// not answered. Of a flood, faster than 16 requests in a second, the one is no
+// different from the other: answers would not slow it down.
 func (r *Record) impatient() bool {
-	return r.hasty != 0 && r.calm != 0 && r.hasty < r.calm-paceUnit
+	return r.hasty != 0 && r.calm != 0 && max(r.hasty, flood) < max(r.calm, flood)-paceUnit
+}
+
+// disorder is by how much later requests may seem to have come before earlier
+// ones: their stamps are taken on several processors.
+const disorder = clock.Second
+
+// age orders records by who has to go first: the greatest. A free one comes first,
+// then those of a time to come: they are from before the clock was set back, and
+// would otherwise outlive all others until that time comes again.
+func (r *Record) age(now clock.Wall) uint64 {
+	if r.Hits == 0 {
+		return math.MaxUint64
+	}
+	return uint64(now.Sub(r.Last) + disorder)
 }
 
 // note counts a request at now, before it is known what becomes of it.
@@ -105,7 +120,7 @@ func (t *Table) Hit(p Prefix, now clock.Wall, version uint8, limit *Limit, rando
 	if t == nil {
 		return Pass
 	}
-	r := t.find(p)
+	r := t.find(p, now)
 	r.note(now, version)
 	if limit == nil {
 		return Pass
@@ -120,17 +135,17 @@ func (t *Table) Hit(p Prefix, now clock.Wall, version uint8, limit *Limit, rando
 	return d
 }
 
-// find returns the record of p, a new one if there is none.
-func (t *Table) find(p Prefix) *Record {
+// find returns the record of p at now, a new one if there is none.
+func (t *Table) find(p Prefix, now clock.Wall) *Record {
 	set := t.set(p)
-	oldest := &set[0]
+	oldest, age := &set[0], uint64(0)
 	for i := range set {
 		r := &set[i]
 		if r.Prefix == p {
 			return r
 		}
-		if r.Last.Before(oldest.Last) {
-			oldest = r
+		if a := r.age(now); a > age {
+			oldest, age = r, a
 		}
 	}
 	if oldest.Hits > 0 {

@@ -18,15 +18,15 @@ const (
 	paceGain = 4   // the newest interval has this part of the mean
 )
 
+// flood is the pace of 1/16 s.
+const flood pace = 25*paceUnit + 220
+
 // paceOf returns the pace of one interval (above 0). Between the powers of two
 // it is a straight line, at most 0.09 below the logarithm.
 func paceOf(d clock.Interval) pace {
 	n := uint64(d)
 	whole := bits.Len64(n) - 1
-	part := (n << (64 - whole)) >> 56 // the 8 bits below the highest; none for whole = 0
-	if whole == 0 {
-		part = 0
-	}
+	part := (n << (64 - whole)) >> 56 // the 8 bits below the highest
 	return max(pace(whole*paceUnit+int(part)), 1)
 }
 

@@ -32,7 +32,7 @@ const (
 	EvInterference                         // Value: the foreign rate, ratio
 	EvChangeIgnored                        // Value, Limit
 	EvChangeFatal                          // Value, Limit
-	EvInitialOffset                        // Value: what -q or -Q found, seconds
+	EvInitialOffset                        // Value: what -q or -Q found, seconds; Count: 1 if it is stepped
 	EvLeapSecond                           // Count: +1 inserted, -1 deleted
 	EvTAI                                  // Count: TAI-UTC, seconds
 	EvUnresolved                           // Name

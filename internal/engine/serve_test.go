@@ -55,6 +55,9 @@ func (l *lab) checkServed(strata map[float64]uint8) {
 	got := s.Stratum
 	if s.Leap == ntp.LeapUnsync {
 		got = 0
+		if s.RootDelay != 1 || s.RootDisp != 1 || s.DispRate != 0 {
+			l.t.Errorf("not synchronised, with root delay %v, dispersion %v; want 1, 1", s.RootDelay, s.RootDisp)
+		}
 	}
 	if got != want {
 		l.t.Errorf("at %v s: stratum %d, want %d (0: not synchronised)", l.w.Now(), got, want)

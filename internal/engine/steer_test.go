@@ -169,6 +169,9 @@ func TestOneShot(t *testing.T) {
 			if tt.exit == engine.ExitDone && math.Abs(ev.ev.Value+tt.offset) > 1e-2 {
 				t.Errorf("reported offset %v, want %v", ev.ev.Value, -tt.offset)
 			}
+			if stepped := ev.ev.Count == 1; tt.exit == engine.ExitDone && stepped == tt.free {
+				t.Errorf("reported a step: %v, with free %v", stepped, tt.free)
+			}
 		})
 	}
 }

@@ -317,6 +317,10 @@ func (e *Engine) oneShot(plan *discipline.Plan, out *Actions) {
 	e.finished = true
 	// The measurement is too short to know the frequency.
 	plan.Step, plan.DFreq, plan.FollowsFrequency = e.cfg.Clock.Controlled, 0, false
-	out.event(EvInitialOffset).Value = float64(plan.DOffset)
+	ev := out.event(EvInitialOffset)
+	ev.Value = float64(plan.DOffset)
+	if plan.Step {
+		ev.Count = 1
+	}
 	out.add(ActExit).Exit = ExitDone
 }

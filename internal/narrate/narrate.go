@@ -108,7 +108,11 @@ func clockMessage(ev *engine.Event) (string, slog.Level) {
 	case engine.EvChangeFatal:
 		return fmt.Sprintf("Adjustment of %.3f seconds exceeds the allowed maximum of %.3f seconds (exiting)", ev.Value, ev.Limit), fail
 	case engine.EvInitialOffset:
-		return fmt.Sprintf("System clock wrong by %.6f seconds", ev.Value), info
+		what := "ignored"
+		if ev.Count > 0 {
+			what = "step"
+		}
+		return fmt.Sprintf("System clock wrong by %.6f seconds (%s)", ev.Value, what), info
 	case engine.EvLeapSecond:
 		return leapSecond(ev.Count), info
 	case engine.EvTAI:

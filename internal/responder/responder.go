@@ -161,7 +161,8 @@ func (s *Snapshot) describe(at clock.Served, a *ntp.Packet) {
 	a.RootDelay = ntp.ToShort(s.RootDelay)
 	a.RootDisp = ntp.ToShort(s.RootDisp + math.Abs(at.Sub(s.RefTime).Seconds())*s.DispRate)
 	if !s.RefTime.IsZero() {
-		a.Reference = ntp.FromInstant(s.RefTime)
+		// Smoothed like the other timestamps: none of them may lie before it.
+		a.Reference = ntp.FromInstant(s.RefTime.Shift(s.Smooth.at(at)))
 	}
 }
 
@@ -224,11 +225,12 @@ func (s *Server) transmit(r *Reply, t ntp.Timestamp, precision int8) ntp.Timesta
 	}
 }
 
-// Transmitted tells when the answer with a tag really left. Stamps that come too
-// late or make no sense are not believed.
+// Transmitted tells when the answer with a tag really left. Of two stamps the one
+// from nearer to the wire counts, whichever comes first. Stamps that come too late
+// or make no sense are not believed.
 func (s *Server) Transmitted(tag int, at clock.Stamp, snap *Snapshot) {
 	e := s.stamps.entry(tag)
-	if e == nil {
+	if e == nil || at.Kind < e.kind {
 		return
 	}
 	left := snap.Served(at.Time)

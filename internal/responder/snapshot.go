@@ -45,8 +45,13 @@ type Smoothing struct {
 // Served returns what the server's clock shows at the wall reading w.
 func (s *Snapshot) Served(w clock.Wall) clock.Served {
 	t := s.Correction.Served(w)
-	if m := &s.Smooth; !m.Since.IsZero() {
-		t = t.Shift(m.Offset + clock.Offset(float64(m.Rate)*t.Sub(m.Since).Seconds()))
+	return t.Shift(s.Smooth.at(t))
+}
+
+// at returns what is added at the instant t of served time without it.
+func (m *Smoothing) at(t clock.Served) clock.Offset {
+	if m.Since.IsZero() {
+		return 0
 	}
-	return t
+	return m.Offset + clock.Offset(float64(m.Rate)*t.Sub(m.Since).Seconds())
 }

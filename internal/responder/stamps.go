@@ -69,8 +69,13 @@ func (s *stampStore) put(received ntp.Timestamp, who uint64) int {
 	return int(e.uses)<<entryBits | at
 }
 
+// disorder is by how much later requests may seem to have come before earlier
+// ones: their stamps are taken on several processors and their last bits are random.
+const disorder = ntp.Timestamp(1 << 32) // 1 s
+
 // room returns the number of a free entry for a timestamp, else of the oldest
-// that may be had.
+// that may be had. Entries of a time to come count as older still: they are from
+// before the clock was set back.
 func (s *stampStore) room(t ntp.Timestamp) int {
 	oldest, age := 0, ntp.Timestamp(0)
 	for _, set := range s.places(t) {
@@ -79,7 +84,7 @@ func (s *stampStore) room(t ntp.Timestamp) int {
 			if e.received == 0 {
 				return set*stampWays + i
 			}
-			if a := t - e.received; a >= age {
+			if a := t - e.received + disorder; a >= age {
 				oldest, age = set*stampWays+i, a
 			}
 		}

@@ -259,6 +259,75 @@ func TestTransmitted(t *testing.T) {
 
 func same(tag int) int { return tag }
 
+// TestBestStamp: of several stamps of one answer that from nearest to the wire
+// counts, in whatever order they come.
+func TestBestStamp(t *testing.T) {
+	for _, tt := range []struct {
+		kinds []clock.StampKind
+		want  clock.StampKind
+	}{
+		{[]clock.StampKind{clock.StampKernel, clock.StampHardware}, clock.StampHardware},
+		{[]clock.StampKind{clock.StampHardware, clock.StampKernel}, clock.StampHardware},
+		{[]clock.StampKind{clock.StampBPF, clock.StampNone, clock.StampKernel}, clock.StampBPF},
+		{[]clock.StampKind{clock.StampNone}, clock.StampDaemon},
+	} {
+		r := newServer(1)
+		c := newClient(r, 1)
+		c.ask(wall(0))
+		q := ntp.Packet{Version: 4, Mode: ntp.ModeClient, Origin: c.last.Receive, Receive: 8, Transmit: 9}
+		b := q.AppendTo(nil)
+		var out Reply
+		r.Receive(b, &Arrival{From: c.from, Stamp: clock.Stamp{Time: wall(1e9)}}, everybody, c.snap, &out)
+		tag := r.Seal(&out, b, wall(1e9), c.snap)
+		left := wall(1e9)
+		for _, k := range tt.kinds {
+			at := wall(1e9 + int64(k)*1000)
+			if r.Transmitted(tag, clock.Stamp{Time: at, Kind: k}, c.snap); k == tt.want {
+				left = at
+			}
+		}
+		e := r.stamps.entry(tag)
+		if d := e.sent.Served().Sub(c.snap.Served(left)); e.kind != tt.want || d < -clock.Microsecond || d > clock.Microsecond {
+			t.Errorf("stamps %v: kind %v, %v off, want %v", tt.kinds, e.kind, d, tt.want)
+		}
+	}
+}
+
+// TestStoreOrder: what goes is the oldest, though stamps are a little out of
+// order, and what is left from before the clock was set back goes first of all.
+func TestStoreOrder(t *testing.T) {
+	const second = ntp.Timestamp(1 << 32)
+	s := newStampStore(1, 1)
+	start := ntp.Timestamp(3e9) * second
+	for i := range ntp.Timestamp(stampWays) {
+		s.put(start+i*second/1000, uint64(i))
+	}
+	late := start + second/100
+	s.put(late, 8)            // instead of 0
+	s.put(late-second/200, 9) // instead of 1, and not of the one just now
+	for i, want := range []bool{false, false, true, true, true, true, true, true} {
+		if got := s.take(start+ntp.Timestamp(i)*second/1000, uint64(i)).received != 0; got != want {
+			t.Errorf("entry %d is held: %v, want %v", i, got, want)
+		}
+	}
+	if s.take(late, 8).received == 0 {
+		t.Error("the newest entry went")
+	}
+
+	s = newStampStore(1, 1)
+	for i := range ntp.Timestamp(stampWays) {
+		s.put(start+i*second, uint64(i))
+	}
+	for i := range ntp.Timestamp(stampWays) {
+		s.put(start-3600*second+i*second, uint64(i))
+	}
+	for i := range ntp.Timestamp(stampWays) {
+		if s.take(start-3600*second+i*second, uint64(i)).received == 0 {
+			t.Errorf("entry %d since the clock was set back is not held", i)
+		}
+	}
+}
+
 // TestStore compares the store with one that forgets nothing: what it finds is
 // right, it finds the newest, and it never holds more than it has room for.
 func TestStore(t *testing.T) {

@@ -18,7 +18,7 @@ const (
 
 // ringOf is the ring of each package, by its path below the module.
 var ringOf = map[string]ring{
-	"internal/clock": base, "internal/ntp": base, "internal/auth": base,
+	"internal/clock": base, "internal/ntp": base, "internal/auth": base, "internal/cmdmon": base,
 
 	"internal/stats": core, "internal/source": core, "internal/selection": core, "internal/discipline": core,
 	"internal/leap": core, "internal/smooth": core, "internal/acl": core, "internal/drifts": core,
@@ -28,7 +28,7 @@ var ringOf = map[string]ring{
 
 	"internal/config": shell, "internal/chronyconf": shell, "internal/setup": shell, "internal/narrate": shell,
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
-	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell,
+	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell, "internal/mode6": shell,
 	"internal/metrics": shell, "internal/web": shell,
 
 	"internal/sim": worlds, "internal/scenario": worlds, "internal/clknetsim": worlds,

@@ -29,7 +29,8 @@ type worker struct {
 	pool   *Pool
 	sock   *udpstamp.Socket
 	batch  *udpstamp.Batch
-	poller *udpstamp.Poller
+	waiter *udpstamp.Waiter
+	pacer  pacer
 	server *responder.Server
 
 	replies [burstSize]responder.Reply
@@ -68,12 +69,8 @@ type probe struct {
 const probeTx = 1 << 31
 
 func newWorker(p *Pool, sock *udpstamp.Socket) (*worker, error) {
-	poller, err := udpstamp.NewPoller()
+	waiter, err := udpstamp.NewWaiter(sock)
 	if err != nil {
-		return nil, err
-	}
-	if err := poller.Add(sock.FD(), 1); err != nil {
-		poller.Close()
 		return nil, err
 	}
 	var seed [32]byte
@@ -81,7 +78,7 @@ func newWorker(p *Pool, sock *udpstamp.Socket) (*worker, error) {
 	random := rand.NewChaCha8(seed)
 	key := clientlog.HashKey{random.Uint64(), random.Uint64()}
 	return &worker{
-		pool: p, sock: sock, poller: poller, batch: udpstamp.NewBatch(sock, batchSize, datagram),
+		pool: p, sock: sock, waiter: waiter, batch: udpstamp.NewBatch(sock, batchSize, datagram),
 		server: responder.NewServer(responder.Config{
 			Stamps: p.cfg.Stamps, Log: p.cfg.Log, Key: key, Random: random.Uint64,
 		}),
@@ -89,19 +86,16 @@ func newWorker(p *Pool, sock *udpstamp.Socket) (*worker, error) {
 	}, nil
 }
 
-// run is the thread. It waits only when a batch was not full: under load the
-// socket is asked again at once.
+// run is the thread.
 func (w *worker) run() {
 	runtime.LockOSThread()
 	defer close(w.ended)
 	for {
-		full := w.serve()
+		n := w.serve()
 		if w.pending > 0 {
 			w.readStamps()
 		}
-		if !full {
-			w.wait()
-		}
+		w.wait(n)
 		select {
 		case t := <-w.tasks:
 			t.f()
@@ -114,21 +108,35 @@ func (w *worker) run() {
 	}
 }
 
-// wait waits for requests, late transmit stamps or a call.
-func (w *worker) wait() {
-	events, _, _ := w.poller.Wait(-1)
-	for i := range events {
-		if events[i].Errors {
-			w.readStamps()
-		}
+// glance is how long a worker waits for the next request as if it was busy.
+const glance = time.Millisecond
+
+// wait lets requests come together after a batch of n: not at all after a full
+// one, for a moment under load, else until there is one.
+func (w *worker) wait(n int) {
+	if n == batchSize {
+		return
+	}
+	if d := w.pacer.pause(); d > 0 {
+		udpstamp.Pause(d)
+		return
+	}
+	something, stamps := w.waiter.Glance(glance)
+	if !something {
+		stamps = w.waiter.Wait()
+	}
+	if stamps {
+		w.readStamps()
 	}
 }
 
-// serve answers what is waiting, up to a batch, and tells whether it was a full one.
-func (w *worker) serve() bool {
-	msgs, err := w.batch.Recv()
-	if err != nil || len(msgs) == 0 {
-		return err != nil && udpstamp.Transient(err)
+// serve answers what is waiting, up to a batch, and returns how many that were. An
+// error of the socket is about one datagram, which is gone with it.
+func (w *worker) serve() int {
+	msgs, _ := w.batch.Recv()
+	w.pacer.took(msgs)
+	if len(msgs) == 0 {
+		return 0
 	}
 	snap, policy := w.pool.snapshot.Load(), w.pool.policy.Load()
 	for i := range msgs {
@@ -143,7 +151,7 @@ func (w *worker) serve() bool {
 			w.send(msgs, snap)
 		}
 	}
-	return len(msgs) == batchSize
+	return len(msgs)
 }
 
 // send seals the queued answers with the time at which each will leave, and
@@ -223,7 +231,7 @@ func (w *worker) do(f func()) {
 	case <-w.ended:
 		return
 	}
-	w.poller.Wake()
+	w.waiter.Wake()
 	select {
 	case <-t.done:
 	case <-w.ended:
@@ -234,10 +242,10 @@ func (w *worker) do(f func()) {
 func (w *worker) stop(runs bool) {
 	if runs {
 		w.ending.Store(true)
-		w.poller.Wake()
+		w.waiter.Wake()
 		<-w.ended
 	}
-	w.poller.Close()
+	w.waiter.Close()
 	w.sock.Close()
 }
 

@@ -41,7 +41,7 @@ func TestBroadcast(t *testing.T) {
 			if synced {
 				config = fmt.Sprintf(config, b.link.B4)
 			}
-			zone := fmt.Sprintf("broadcast 1 ff02::101%%%s %d\n", b.link.dev, zonePort)
+			zone := fmt.Sprintf("broadcast 1 ff02::101%%%s %d\n", b.link.ADev, zonePort)
 			f := b.foliotd(b.a, "foliotd", config+zone)
 			c := b.chronyd(b.a, "chronyd", config+fmt.Sprintf("port %d\n", chronyPort))
 			if synced {
@@ -74,7 +74,7 @@ func (b *bench) listen(port uint16, n int, sources ...uint16) map[uint16][]packe
 			conn, err = net.ListenUDP("udp4", &net.UDPAddr{Port: int(port)})
 			return err
 		}
-		ifi, err := net.InterfaceByName(b.link.dev[:len(b.link.dev)-1] + "b")
+		ifi, err := net.InterfaceByName(b.link.ADev[:len(b.link.ADev)-1] + "b")
 		if err == nil {
 			conn, err = net.ListenMulticastUDP("udp6", ifi, &net.UDPAddr{IP: net.ParseIP("ff02::101"), Port: int(port)})
 		}

@@ -32,6 +32,7 @@ type Daemon struct {
 	Config string // path of the configuration
 	Socket string // of the control program
 	bins   *Binaries
+	chrony Chrony
 }
 
 // LogFile returns the content of a statistics log, empty if there is none yet.
@@ -94,8 +95,13 @@ func (d *Daemon) Rewrite(config string) error {
 // Chronyd starts stock chronyd with a configuration. It keeps running as root,
 // without the right to set the clock.
 func (s *Space) Chronyd(name, config string) (*Daemon, error) {
+	return s.ChronydOf(Stock, name, config)
+}
+
+// ChronydOf is Chronyd of another edition.
+func (s *Space) ChronydOf(c Chrony, name, config string) (*Daemon, error) {
 	l := s.lab
-	d := &Daemon{Space: s, Dir: l.Path(name)}
+	d := &Daemon{Space: s, Dir: l.Path(name), chrony: c}
 	d.Socket = filepath.Join(d.Dir, "run", "chronyd.sock")
 	if err := os.MkdirAll(filepath.Join(d.Dir, "run"), 0o750); err != nil {
 		return nil, err
@@ -106,13 +112,13 @@ func (s *Space) Chronyd(name, config string) (*Daemon, error) {
 		return nil, err
 	}
 	d.Config = path
-	d.Process, err = l.Start(name, s.Command("chronyd", "-x", "-d", "-F", "0", "-f", path))
+	d.Process, err = l.Start(name, s.Command(c.Daemon, "-x", "-d", "-F", "0", "-f", path))
 	return d, err
 }
 
 // Chronyc gives a command to a chronyd and returns its answer.
 func (d *Daemon) Chronyc(args ...string) (string, error) {
-	out, err := exec.Command("chronyc", append([]string{"-n", "-h", d.Socket}, args...)...).CombinedOutput()
+	out, err := exec.Command(d.chrony.Control, append([]string{"-n", "-h", d.Socket}, args...)...).CombinedOutput()
 	return string(out), err
 }
 

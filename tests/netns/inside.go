@@ -15,18 +15,20 @@ import (
 // The thread that visits comes back and must not end, because children of ours
 // end with the thread that started them.
 func (s *Space) Inside(f func() error) error {
-	runtime.LockOSThread()
-	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("open", err)
-	}
-	defer unix.Close(home)
 	there, err := unix.Open("/run/netns/"+s.Name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("open", err)
 	}
 	defer unix.Close(there)
+	runtime.LockOSThread()
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return os.NewSyscallError("open", err)
+	}
+	defer unix.Close(home)
 	if err := unix.Setns(there, unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
 		return os.NewSyscallError("setns", err)
 	}
 	err = f()
@@ -55,9 +57,6 @@ func OnCPU(cpu int, f func() error) error {
 	runtime.UnlockOSThread()
 	return err
 }
-
-// Devices returns the names of the two ends of the link.
-func (k *Link) Devices() (a, b string) { return k.dev, k.dev[:len(k.dev)-1] + "b" }
 
 // IP configures the network of the namespace with ip(8).
 func (s *Space) IP(args ...string) error {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package netns runs daemons against each other on the real kernel: it makes
-// network namespaces joined by veth pairs, starts foliotd and stock chronyd in
-// them, and reads what they say and write. Its tests are the interoperability
-// tests of foliot; the comparison in tests/sidebyside uses it too.
+// network namespaces joined by veth pairs, starts foliotd and time daemons of
+// other makes in them, and reads what they say and write. Its tests are the
+// interoperability tests of foliot; the comparison in tests/sidebyside uses it too.
 //
 // The one concept is that nothing here can touch the clock: every child runs
 // with clock control off and without CAP_SYS_TIME, so all daemons share the one
@@ -49,11 +49,11 @@ type Space struct {
 	Name string
 }
 
-// Link is a veth pair; A and B are the addresses of its two ends.
+// Link is a veth pair; A and B are the addresses and names of its two ends.
 type Link struct {
 	A4, B4, A6, B6 netip.Addr
-	a, b           *Space
-	dev            string // of the first end
+	ADev, BDev     string
+	a              *Space
 }
 
 // Ready says why the tests of this package cannot run here, or nil.
@@ -151,38 +151,38 @@ func (l *Lab) Link(a, b *Space) (*Link, error) {
 	addr := func(format string, end int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf(format, n, end)) }
 	k := &Link{
 		A4: addr("10.77.%d.%d", 1), B4: addr("10.77.%d.%d", 2),
-		A6: addr("fd77:%d::%d", 1), B6: addr("fd77:%d::%d", 2), a: a, b: b, dev: fmt.Sprintf("v%da", n),
+		A6: addr("fd77:%d::%d", 1), B6: addr("fd77:%d::%d", 2),
+		ADev: fmt.Sprintf("v%da", n), BDev: fmt.Sprintf("v%db", n), a: a,
 	}
-	other := fmt.Sprintf("v%db", n)
-	err := run("ip", "-n", a.Name, "link", "add", k.dev, "type", "veth", "peer", "name", other, "netns", b.Name)
+	err := run("ip", "-n", a.Name, "link", "add", k.ADev, "type", "veth", "peer", "name", k.BDev, "netns", b.Name)
 	if err != nil {
 		return nil, err
 	}
-	return k, errors.Join(a.configure(k.dev, k.A4, k.A6), b.configure(other, k.B4, k.B6))
+	return k, errors.Join(a.configure(k.ADev, k.A4, k.A6), b.configure(k.BDev, k.B4, k.B6))
 }
 
 // configure gives an interface its addresses and brings it up.
 func (s *Space) configure(dev string, a4, a6 netip.Addr) error {
-	return errors.Join(
-		run("ip", "-n", s.Name, "addr", "add", a4.String()+"/24", "dev", dev),
-		run("ip", "-n", s.Name, "addr", "add", a6.String()+"/64", "dev", dev, "nodad"),
-		run("ip", "-n", s.Name, "link", "set", dev, "up"))
+	return errors.Join(s.AddAddr(dev, a4), s.AddAddr(dev, a6), run("ip", "-n", s.Name, "link", "set", dev, "up"))
 }
 
-// AddAddr gives the first end of the link another IPv4 address.
-func (k *Link) AddAddr(a netip.Addr) error {
-	return run("ip", "-n", k.a.Name, "addr", "add", a.String()+"/24", "dev", k.dev)
+// AddAddr gives an interface one more address.
+func (s *Space) AddAddr(dev string, a netip.Addr) error {
+	if a.Is4() {
+		return run("ip", "-n", s.Name, "addr", "add", a.String()+"/24", "dev", dev)
+	}
+	return run("ip", "-n", s.Name, "addr", "add", a.String()+"/64", "dev", dev, "nodad")
 }
 
 // Down cuts the link; Up joins it again.
-func (k *Link) Down() error { return run("ip", "-n", k.a.Name, "link", "set", k.dev, "down") }
+func (k *Link) Down() error { return run("ip", "-n", k.a.Name, "link", "set", k.ADev, "down") }
 
 // Up restores a link after Down. The kernel forgot the IPv6 address of the end
 // that was down.
 func (k *Link) Up() error {
 	return errors.Join(
-		run("ip", "-n", k.a.Name, "link", "set", k.dev, "up"),
-		run("ip", "-n", k.a.Name, "addr", "replace", k.A6.String()+"/64", "dev", k.dev, "nodad"))
+		run("ip", "-n", k.a.Name, "link", "set", k.ADev, "up"),
+		run("ip", "-n", k.a.Name, "addr", "replace", k.A6.String()+"/64", "dev", k.ADev, "nodad"))
 }
 
 // Hosts sets the hosts file of the namespace, for daemons started later.

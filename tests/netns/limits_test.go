@@ -101,7 +101,7 @@ func TestFootprint(t *testing.T) {
 	var config strings.Builder
 	for i := range 10 {
 		addr := netip.AddrFrom4([4]byte{10, 77, 1, byte(100 + i)})
-		b.must(b.link.AddAddr(addr))
+		b.must(b.a.AddAddr(b.link.ADev, addr))
 		poll := 0
 		if i >= 4 {
 			poll = 6

@@ -43,18 +43,14 @@ type bench struct {
 	a, b *Space
 	link *Link
 	all  []*Daemon
+	rest []*Process // of other makes
 }
 
 // newBench skips the test where it cannot run. In continuous integration as
 // root it must be able to.
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	if err := Ready(); err != nil {
-		if os.Getenv("CI") == "true" && os.Geteuid() == 0 {
-			t.Fatalf("cannot run although CI=true: %v", err)
-		}
-		t.Skip(err)
-	}
+	able(t, Ready())
 	b := &bench{T: t}
 	var err error
 	b.lab, err = NewLab()
@@ -69,8 +65,31 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
+// able skips a test that cannot run because of err.
+func able(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if os.Getenv("CI") == "true" && os.Geteuid() == 0 {
+		t.Fatalf("cannot run although CI=true: %v", err)
+	}
+	t.Skip(err)
+}
+
+// peer is the path of a program of another make.
+func (b *bench) peer(name string) string {
+	b.Helper()
+	path, err := Peer(name)
+	able(b.T, err)
+	return path
+}
+
 func (b *bench) close() {
 	if b.Failed() {
+		for _, p := range b.rest {
+			b.Logf("%s printed:\n%s", p.Name, tail(p.Log(), 60))
+		}
 		for _, d := range b.all {
 			if d.Process == nil {
 				continue
@@ -117,7 +136,13 @@ func (b *bench) prepare(s *Space, name, config string) *Daemon {
 // chronyd starts chronyd in s.
 func (b *bench) chronyd(s *Space, name, config string) *Daemon {
 	b.Helper()
-	d, err := s.Chronyd(name, config)
+	return b.chronydOf(Stock, s, name, config)
+}
+
+// chronydOf starts chronyd of another edition in s.
+func (b *bench) chronydOf(c Chrony, s *Space, name, config string) *Daemon {
+	b.Helper()
+	d, err := s.ChronydOf(c, name, config)
 	b.must(err)
 	b.all = append(b.all, d)
 	return d

@@ -43,9 +43,9 @@ func TestOrphans(t *testing.T) {
 					daemons[k] = b.foliotd(s, fmt.Sprintf("foliotd%d", k), config+" waitunsynced 0\n")
 				}
 			}
-			b.serve(spaces, b.leader, ntp.RefIDLocal, ntp.RefIDOf(b.link.A4), ntp.RefIDOf(ac.A4))
+			b.agree(spaces, b.leader, ntp.RefIDLocal, ntp.RefIDOf(b.link.A4), ntp.RefIDOf(ac.A4))
 			b.must(daemons[0].Signal(syscall.SIGTERM))
-			b.serve(spaces[1:], func(ntp.Packet) {}, ntp.RefIDLocal, ntp.RefIDOf(bc.A4))
+			b.agree(spaces[1:], func(ntp.Packet) {}, ntp.RefIDLocal, ntp.RefIDOf(bc.A4))
 		})
 	}
 }
@@ -57,10 +57,10 @@ func (b *bench) leader(p ntp.Packet) {
 	}
 }
 
-// serve waits until the servers in the namespaces have these reference IDs, and
+// agree waits until the servers in the namespaces have these reference IDs, and
 // the strata of a leader and its followers, and checks that they stay so. All that
 // the first says is shown to watch.
-func (b *bench) serve(spaces []*Space, watch func(ntp.Packet), want ...ntp.RefID) {
+func (b *bench) agree(spaces []*Space, watch func(ntp.Packet), want ...ntp.RefID) {
 	b.Helper()
 	got := make([]ntp.Packet, len(spaces))
 	agreed := func() bool {

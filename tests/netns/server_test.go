@@ -70,21 +70,28 @@ func TestDenied(t *testing.T) {
 // TestPeers joins foliotd and chronyd as peers, each in turn the one with the
 // reference.
 func TestPeers(t *testing.T) {
-	for _, tt := range []struct{ name, foliotd, chronyd, opts string }{
-		{name: "foliotd leads", foliotd: "local stratum 4\n"},
-		{name: "chronyd leads", chronyd: "local stratum 4\n"},
-		{name: "chronyd leads, xleave", chronyd: "local stratum 4\n", opts: "xleave"},
-		{name: "foliotd leads, key", foliotd: "local stratum 4\n", opts: "key 1"},
-		{name: "chronyd leads, key SHA512", chronyd: "local stratum 4\n", opts: "key 3"},
+	for _, tt := range []struct {
+		name, foliotd, chronyd, opts string
+		edition                      func() (Chrony, error)
+	}{
+		{"foliotd leads", "local stratum 4\n", "", "", installed},
+		{"chronyd leads", "", "local stratum 4\n", "", installed},
+		{"chronyd leads, xleave", "", "local stratum 4\n", "xleave", installed},
+		{"foliotd leads, key", "local stratum 4\n", "", "key 1", installed},
+		{"chronyd leads, key SHA512", "", "local stratum 4\n", "key 3", installed},
+		{"foliotd leads, newer chronyd, xleave", "local stratum 4\n", "", "xleave", Newer},
+		{"newer chronyd leads, key", "", "local stratum 4\n", "key 2", Newer},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
+			chrony, err := tt.edition()
+			able(t, err)
 			path, err := b.lab.Write(keys, "keys")
 			b.must(err)
 			more := "minpoll 0 maxpoll 0 " + tt.opts + "\nallow all\nkeyfile " + path + "\n"
 			f := b.foliotd(b.a, "foliotd", fmt.Sprintf("peer %s %s", b.link.B4, more)+tt.foliotd)
-			c := b.chronyd(b.b, "chronyd", fmt.Sprintf("peer %s %s", b.link.A4, more)+tt.chronyd)
+			c := b.chronydOf(chrony, b.b, "chronyd", fmt.Sprintf("peer %s %s", b.link.A4, more)+tt.chronyd)
 			if tt.chronyd != "" {
 				b.selected(f, b.link.B4, 20*time.Second)
 				b.accurate(b.measured(f, b.link.B4, 6, 15*time.Second))
@@ -153,10 +160,19 @@ func flood(conn net.Conn, n int) (sent int) {
 	return sent
 }
 
-// dial returns a UDP socket in the namespace.
+// dial returns a connected UDP socket in the namespace.
 func (s *Space) dial(to netip.AddrPort) (conn net.Conn, err error) {
-	err = s.Inside(func() (err error) {
+	err = s.Inside(func() error {
 		conn, err = net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+		return err
+	})
+	return conn, err
+}
+
+// listen returns a UDP socket bound in the namespace.
+func (s *Space) listen(at netip.AddrPort) (conn *net.UDPConn, err error) {
+	err = s.Inside(func() error {
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
 		return err
 	})
 	return conn, err

@@ -22,6 +22,7 @@ type server struct {
 	link   *netns.Link
 	addr   netip.Addr
 	load   *generator
+	target target
 	start  func(*server) (*netns.Process, error)
 	dev    string // its end of the link
 	client string // the other end
@@ -37,15 +38,14 @@ type field struct {
 	unsettle func()
 }
 
-// newField builds the network and starts the servers. other is the command of a
-// third one, if any.
-func newField(lab *netns.Lab, other string) (*field, error) {
-	bins, err := netns.Build(".", lab.Path("bin"))
+// newField builds the network and starts the servers.
+func newField(lab *netns.Lab, o *options) (*field, error) {
+	bins, err := netns.Build(o.root, lab.Path("bin"))
 	if err != nil {
 		return nil, err
 	}
 	f := &field{lab: lab, bins: bins}
-	if f.unsettle, err = settle(); err != nil {
+	if f.unsettle, err = settle(o.nice); err != nil {
 		return nil, err
 	}
 	if f.clients, err = lab.Space(); err != nil {
@@ -58,8 +58,11 @@ func newField(lab *netns.Lab, other string) (*field, error) {
 	}
 	add("foliotd", f.foliotd)
 	add("chronyd", f.chronyd)
-	if other != "" {
-		add(otherName(other), func(s *server) (*netns.Process, error) { return f.other(s, other) })
+	if o.other != "" {
+		add(otherName(o.other), func(s *server) (*netns.Process, error) { return f.other(s, o.other) })
+	}
+	if err != nil {
+		f.close()
 	}
 	return f, err
 }
@@ -81,7 +84,7 @@ func (f *field) add(name string, start func(*server) (*netns.Process, error)) er
 		return err
 	}
 	s.addr = s.link.B4
-	s.client, s.dev = s.link.Devices()
+	s.client, s.dev = s.link.ADev, s.link.BDev
 	if err := f.route(s); err != nil {
 		return err
 	}
@@ -109,11 +112,11 @@ func (f *field) route(s *server) error {
 	if err := s.space.IP("route", "add", "10.0.0.0/8", "via", router); err != nil {
 		return err
 	}
-	to := target{addr: s.addr}
+	s.target.addr = s.addr
 	err := s.space.Inside(func() error {
 		i, err := net.InterfaceByName(s.dev)
 		if err == nil {
-			to.dst = i.HardwareAddr
+			s.target.dst = i.HardwareAddr
 		}
 		return err
 	})
@@ -125,8 +128,8 @@ func (f *field) route(s *server) error {
 		if err != nil {
 			return err
 		}
-		to.src = i.HardwareAddr
-		s.load, err = newGenerator(i.Index, to)
+		s.target.src = i.HardwareAddr
+		s.load, err = newGenerator(i.Index, s.target)
 		return err
 	})
 }

@@ -73,8 +73,14 @@ func compared(all []*step, t *step, value func(rates) float64) string {
 	return ""
 }
 
-// reportReach says where the generator could not offer what it was asked to.
+// reportReach says where requests came in bursts, and where the generator could
+// not offer what it was asked to.
 func reportReach(out io.Writer, all []*step) error {
+	if slices.ContainsFunc(all, func(t *step) bool { return burst(t.Load*t.Saturation) > 1 }) {
+		if _, err := fmt.Fprintf(out, "above %d/s each client sends %d requests in a row, which are a little cheaper to answer\n", single, burstLimit); err != nil {
+			return err
+		}
+	}
 	for _, t := range all {
 		reach := over(t.Rounds, func(r rates) float64 { return r.Offered })
 		if reach < 0.95*t.Load*t.Saturation {

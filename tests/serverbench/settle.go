@@ -4,7 +4,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -23,9 +26,9 @@ const (
 const eager = -15
 
 // settle keeps all threads of this process, and those to come, on the bench's
-// processor, and puts them and their children before other work. The function
-// that it returns undoes what outlives the process.
-func settle() (undo func(), err error) {
+// processor, and gives them and their children a nice value. The function that it
+// returns undoes what outlives the process.
+func settle(nice int) (undo func(), err error) {
 	var one unix.CPUSet
 	one.Set(benchCPU)
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -39,12 +42,28 @@ func settle() (undo func(), err error) {
 		}
 		err = errors.Join(
 			os.NewSyscallError("sched_setaffinity", unix.SchedSetaffinity(id, &one)),
-			os.NewSyscallError("setpriority", unix.Setpriority(unix.PRIO_PROCESS, id, eager)))
+			os.NewSyscallError("setpriority", unix.Setpriority(unix.PRIO_PROCESS, id, nice)))
 		if err != nil && !errors.Is(err, unix.ESRCH) { // a thread may have ended
 			return nil, err
 		}
 	}
-	return favour(eager), nil
+	return favour(nice), nil
+}
+
+// alone waits until no other bench runs on this machine, and keeps others waiting
+// until this process ends.
+func alone(say io.Writer) error {
+	file := filepath.Join(os.TempDir(), "foliot-serverbench.lock")
+	fd, err := unix.Open(file, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", file, err)
+	}
+	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		fmt.Fprintln(say, "serverbench: waiting for another bench to end")
+		err = unix.Flock(fd, unix.LOCK_EX)
+	}
+	return os.NewSyscallError("flock", err)
 }
 
 // favour sets the nice value of the session, which comes before that of a process

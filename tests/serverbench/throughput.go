@@ -102,7 +102,7 @@ func (s *server) rates(asked float64, sent int, c counters, took time.Duration) 
 // with the whole of a processor that it could not get enough of.
 func (s *server) saturate(d time.Duration) (float64, error) {
 	most, over := 0.0, 0
-	for rate := 50_000.0; over < 2; rate *= 1.4 {
+	for rate := 50_000.0; over < 2; rate *= 1.3 {
 		r, err := s.offer(rate, d)
 		if err != nil {
 			return 0, err
@@ -111,7 +111,7 @@ func (s *server) saturate(d time.Duration) (float64, error) {
 		if r.Busy+r.Noise > 0.95 {
 			most = max(most, r.PerCore())
 		}
-		if r.Answered < 0.8*r.Offered || r.Offered < 0.8*rate {
+		if r.Answered < 0.85*r.Offered || r.Offered < 0.85*rate {
 			over++ // once may be somebody else's work
 		}
 	}
