@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root sim sidebyside bench-server fuzz bench run clean
+.PHONY: build build-sim test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -23,7 +23,7 @@ UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
 RACY := ./internal/auth ./internal/cmdclient ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
-	./internal/process ./internal/resolve ./internal/udpstamp ./internal/worker
+	./internal/metrics ./internal/process ./internal/resolve ./internal/udpstamp ./internal/web ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
 	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl
@@ -64,6 +64,24 @@ check-root: ## the tests that need root: kernel, namespaces, stock chronyd
 	@[ -n "$(ROOT)" ] || { echo "check-root needs root: sudo make check-root" >&2; exit 1; }
 	@./tests/prepare.sh
 	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./tests/conformance ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process
+
+check-page: ## the status page in headless Chromium; screenshots in bin/page (installs chromium when root on Debian)
+	@command -v chromium >/dev/null || { [ -n "$(ROOT)" ] && apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+	@mkdir -p bin && $(GO) build -o bin/page-check ./tests/page
+	$(UNCLOCKED) bin/page-check -out bin/page
+
+# Debian has promtool in the package of the Prometheus server, which is only
+# unpacked here: installed, it would start.
+check-rules: ## the Prometheus rules, with promtool (unpacked from Debian's package when missing)
+	@mkdir -p bin && promtool=$$(command -v promtool || echo bin/promtool); \
+	if [ ! -x "$$promtool" ]; then \
+		unpacked=$$(mktemp -d); trap 'rm -rf "$$unpacked"' EXIT; \
+		(cd "$$unpacked" && { apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }; }) && \
+		dpkg-deb -x "$$unpacked"/prometheus_*.deb "$$unpacked" && cp "$$unpacked/usr/bin/promtool" bin/promtool; \
+	fi; \
+	"$$promtool" check rules configs/prometheus/foliot.rules.yml && \
+	"$$promtool" test rules configs/prometheus/foliot.rules.test.yml
 
 sim: ## the accuracy table of the simulated scenarios
 	$(GO) run ./tests/accuracy

@@ -30,6 +30,7 @@ func (p *parser) serverDirectives() map[string]directive {
 		"cmddeny":        access(&cmd.Access, false),
 		"cmdport":        one(integer(&cmd.Port, 0, math.MaxUint16)),
 		"cmdratelimit":   rateLimit(&cmd.RateLimit, false),
+		"metrics":        {2, 2, p.metrics},
 		"opencommands":   {0, -1, p.openCommands},
 	}
 }

@@ -93,6 +93,13 @@ var settings = []struct {
 	{"bindcmdaddress /", func(c *config.Config) { c.Command.Socket = "" }},
 	{"bindcmdaddress 2001:db8::1", func(c *config.Config) { c.Command.BindAddr6 = v6 }},
 	{"bindcmddevice e", func(c *config.Config) { c.Command.BindDevice = "e" }},
+	{"metrics listen off", func(c *config.Config) { c.Metrics.Listen = netip.AddrPort{} }},
+	{"metrics listen 192.0.2.1", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 9923) }},
+	{"metrics listen 192.0.2.1:80", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 80) }},
+	{"metrics listen off\nMetrics Listen [2001:db8::1]:80", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v6, 80) }},
+	{"metrics listen 2001:db8::1", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v6, 9923) }},
+	{"metrics compat chrony", func(c *config.Config) { c.Metrics.CompatChrony = true }},
+	{"metrics compat Chrony\nmetrics compat off", func(*config.Config) {}},
 	{"opencommands", func(c *config.Config) { c.Command.Open = []string{} }},
 	{"opencommands Tracking ntpdata", func(c *config.Config) { c.Command.Open = []string{"tracking", "ntpdata"} }},
 	{"log measurements rawmeasurements statistics selection\nlog tracking tempcomp", func(c *config.Config) {

@@ -31,6 +31,7 @@ type Config struct {
 	Server  Server
 	Client  Client
 	Command Command
+	Metrics Metrics
 	Log     Log
 	Process Process
 }
@@ -92,6 +93,7 @@ func Default() *Config {
 			},
 			RateLimit: RateLimit{Interval: -4, Burst: 8, Leak: 2},
 		},
+		Metrics: Metrics{Listen: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), MetricsPort)},
 		Log:     Log{Banner: 32, Change: 1},
 		Process: Process{PIDFile: "/run/foliot/foliotd.pid"},
 	}

@@ -16,6 +16,15 @@ type Command struct {
 	RateLimit  RateLimit    // cmdratelimit; KoD does not apply
 }
 
+// MetricsPort is the TCP port of the listener for metrics if none is named.
+const MetricsPort = 9923
+
+// Metrics says what monitoring systems and browsers are shown.
+type Metrics struct {
+	Listen       netip.AddrPort // metrics listen: TCP address of /metrics and the status page (127.0.0.1:9923; invalid = no listener)
+	CompatChrony bool           // metrics compat chrony: the names of chrony_exporter too
+}
+
 // Log says what is written down.
 type Log struct {
 	Dir    string  // logdir: directory of the files (empty = none are written)

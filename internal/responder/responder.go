@@ -80,6 +80,9 @@ type Reply struct {
 func (s *Server) Receive(b []byte, in *Arrival, p *Policy, snap *Snapshot, out *Reply) Verdict {
 	v := s.judge(b, in, p)
 	s.Counters.Verdicts[v]++
+	if in.From.Addr().Is6() {
+		s.Counters.V6[v]++
+	}
 	if v == Answer || v == Kissed {
 		s.count(in)
 		s.respond(b, in, p, snap, v == Kissed, out)

@@ -11,6 +11,7 @@
 package state
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -60,14 +61,20 @@ type Tracking struct {
 	OffsetSD     float64 // of the last estimate, seconds
 }
 
+// ErrorBound is how far from true time the wall clock may be, seconds: what is
+// still to be slewed out, and the root distance (RFC 5905 section 11.2).
+func (t *Tracking) ErrorBound() float64 {
+	return math.Abs(float64(t.Remaining)) + t.RootDisp + t.RootDelay/2
+}
+
 // Clock is what was done to the clock since the start.
 type Clock struct {
-	Controlled bool   // false with -x
-	Steps      uint64 // by us
-	StepSum    float64
-	Slews      uint64 // changes of the rate
-	Foreign    uint64 // changes by somebody else that were noticed
-	Failures   uint64 // that the kernel refused
+	Controlled bool    // false with -x
+	Steps      uint64  // by us
+	StepSum    float64 // of those with their signs, seconds; positive: forward
+	Slews      uint64  // changes of the rate
+	Foreign    uint64  // changes by somebody else that were noticed
+	Failures   uint64  // that the kernel refused
 	Precision  float64
 }
 
@@ -182,19 +189,22 @@ type Smoothing struct {
 
 // Server is what was done for clients. Counters only grow.
 type Server struct {
-	Open     bool
-	Threads  int
-	Total    responder.Counters // of all depths
-	Workers  responder.Counters // of the threads
-	Engine   responder.Counters // of the loop
-	Stamps   int                // transmit timestamps held for clients in interleaved mode
-	Span     clock.Interval     // from the oldest to the newest
-	Records  int                // records of clients
-	Evicted  uint64             // records that gave way to new clients
-	Unsent   uint64             // answers that the kernel did not take
-	Overflow uint64             // requests that found the receive buffer full
-	CmdHits  uint64             // requests of chronyc's protocol
-	CmdDrops uint64             // of those, not answered
+	Open    bool
+	Threads int
+	Total   responder.Counters // of all depths
+	Workers responder.Counters // of the threads
+	Engine  responder.Counters // of the loop
+	XDP     responder.Counters // of the program in the driver; zero without one
+	// Of the threads' answers to requests that the kernel or the card stamped.
+	Residence responder.Residence
+	Stamps    int            // transmit timestamps held for clients in interleaved mode
+	Span      clock.Interval // from the oldest to the newest
+	Records   int            // records of clients
+	Evicted   uint64         // records that gave way to new clients
+	Unsent    uint64         // answers that the kernel did not take
+	Overflow  uint64         // requests that found the receive buffer full
+	CmdHits   uint64         // requests of chronyc's protocol
+	CmdDrops  uint64         // of those, not answered
 }
 
 // Configuration is what views need of the configuration.

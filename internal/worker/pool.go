@@ -217,11 +217,12 @@ func (p *Pool) running() (list []*worker) {
 // Report is what all workers together did.
 type Report struct {
 	responder.Counters
-	Stamps  int            // transmit timestamps held for clients in interleaved mode
-	Span    clock.Interval // from the oldest to the newest of them, at the most
-	Evicted uint64         // records of clients that gave way to new ones
-	Unsent  uint64         // answers that the kernel did not take
-	Dropped uint64         // requests that found the receive buffer full
+	Stamps    int                 // transmit timestamps held for clients in interleaved mode
+	Span      clock.Interval      // from the oldest to the newest of them, at the most
+	Evicted   uint64              // records of clients that gave way to new ones
+	Unsent    uint64              // answers that the kernel did not take
+	Dropped   uint64              // requests that found the receive buffer full
+	Residence responder.Residence // of requests that the kernel or the card stamped
 }
 
 // Report asks all workers. Any goroutine may call it.
@@ -241,6 +242,7 @@ func (r *Report) add(w *worker) {
 	r.Span = max(r.Span, span)
 	r.Evicted += w.server.Clients().Evicted()
 	r.Unsent += w.unsent
+	r.Residence.Merge(&w.residence)
 	if n, err := w.sock.Drops(); err == nil {
 		r.Dropped += n
 	}

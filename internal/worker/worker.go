@@ -41,7 +41,8 @@ type worker struct {
 	lead    responder.Lead
 	probe   probe
 
-	unsent uint64 // answers that the kernel did not take
+	unsent    uint64 // answers that the kernel did not take
+	residence responder.Residence
 
 	tasks  chan task
 	ending atomic.Bool
@@ -163,6 +164,9 @@ func (w *worker) send(msgs []udpstamp.Message, snap *responder.Snapshot) {
 		m := &msgs[place]
 		m.Iface = links.pin(m.From.Addr(), m.Iface)
 		at := now.Add(w.lead.At(i))
+		if m.Stamp.Kind != clock.StampDaemon {
+			w.residence.Add(at.Sub(m.Stamp.Time))
+		}
 		tag := w.server.Seal(r, m.Data[:r.Len], at, snap)
 		w.batch.Answer(place, r.Len, w.watch(tag, i, at))
 	}

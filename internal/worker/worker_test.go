@@ -155,6 +155,17 @@ func TestAnswers(t *testing.T) {
 	if c := b.client(loopback4, netip.Addr{}); !c.ask(ntp.Packet{}) || c.last.Stratum != 9 {
 		t.Errorf("stratum %d after another snapshot was published, want 9", c.last.Stratum)
 	}
+	r := b.pool.Report()
+	if all, v6 := r.Verdicts[responder.Answer], r.V6[responder.Answer]; all != 3 || v6 != 1 {
+		t.Errorf("%d answers, %d of them over IPv6, want 3 and 1", all, v6)
+	}
+	stays := uint64(0)
+	for _, n := range r.Residence.Buckets {
+		stays += n
+	}
+	if mean := r.Residence.Sum / 3; stays != 3-r.DaemonRx || mean <= 0 || mean > clock.Second {
+		t.Errorf("%d stays of %d ns on average, want 3 of less than a second", stays, mean)
+	}
 }
 
 // TestCounts: what is sent is counted exactly once, by reason, over all workers.
