@@ -94,6 +94,7 @@ func (r *Record) note(now clock.Wall, version uint8) {
 type Table struct {
 	key     HashKey
 	sets    [][ways]Record
+	held    int
 	evicted uint64
 }
 
@@ -150,6 +151,8 @@ func (t *Table) find(p Prefix, now clock.Wall) *Record {
 	}
 	if oldest.Hits > 0 {
 		t.evicted++
+	} else {
+		t.held++
 	}
 	*oldest = Record{Prefix: p}
 	return oldest
@@ -196,6 +199,14 @@ func (t *Table) At(i int) *Record {
 	return nil
 }
 
+// Len returns how many clients are remembered.
+func (t *Table) Len() int {
+	if t == nil {
+		return 0
+	}
+	return t.held
+}
+
 // Evicted returns how many records gave way to those of new clients.
 func (t *Table) Evicted() uint64 {
 	if t == nil {
@@ -208,6 +219,6 @@ func (t *Table) Evicted() uint64 {
 func (t *Table) Reset() {
 	if t != nil {
 		clear(t.sets)
-		t.evicted = 0
+		t.held, t.evicted = 0, 0
 	}
 }

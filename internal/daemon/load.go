@@ -30,6 +30,7 @@ type Loaded struct {
 	Config   *config.Config
 	Files    setup.Files
 	Warnings []string
+	ReadAt   time.Time
 
 	keyTrouble  error // why keys of the key file could not be read
 	leapTrouble error // why there is no leap second table
@@ -43,7 +44,7 @@ func Load(o *Options) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Loaded{Config: c}
+	l := &Loaded{Config: c, ReadAt: time.Now()}
 	for _, w := range warnings {
 		l.warn("%s", w)
 	}

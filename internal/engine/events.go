@@ -93,6 +93,7 @@ type SelectionRow struct {
 type Tracking struct {
 	Time         clock.Served
 	Name         string
+	Addr         netip.Addr // of the selected source
 	Stratum      uint8
 	RefID        uint32
 	Leap         uint8
@@ -108,5 +109,7 @@ type Tracking struct {
 	RootDisp     float64
 	MaxError     float64
 	Interval     float64
+	RefTime      clock.Served // of the last update, as it is served
 	Synchronized bool
+	Local        bool // the directive local is in force
 }

@@ -284,7 +284,7 @@ func (e *Engine) stepped(done ClockDone, out *Actions) {
 func (e *Engine) tellTracking(u *discipline.Update, m *member, now clock.Now, out *Actions) {
 	t := &e.tracking
 	e.fillTracking(t, now)
-	t.Name, t.Combined = m.assoc.Config().Name, u.Combined
+	t.Name, t.Addr, t.Combined = m.assoc.Config().Name, m.assoc.Config().Addr.Addr(), u.Combined
 	ev := out.event(EvTracking)
 	ev.Tracking, ev.Source = t, m.ref()
 }
@@ -293,12 +293,13 @@ func (e *Engine) fillTracking(t *Tracking, now clock.Now) {
 	at := e.served(now)
 	r := e.reference(now)
 	*t = Tracking{
-		Time: e.ref.Time, Name: t.Name, Combined: t.Combined,
+		Time: e.ref.Time, RefTime: r.Time, Name: t.Name, Addr: t.Addr, Combined: t.Combined,
 		Stratum: r.Stratum, RefID: uint32(r.RefID), Leap: uint8(r.Leap),
 		Frequency: e.clk.Frequency(), Skew: clock.Frequency(e.ref.Skew), Residual: clock.Frequency(e.ref.Residual),
 		LastOffset: e.ref.LastOffset, RMSOffset: e.ref.RMSOffset(), OffsetSD: e.ref.OffsetSD,
 		Remaining: e.clk.Remaining(now), RootDelay: r.RootDelay, RootDisp: r.RootDisp,
-		MaxError: e.ref.Distance(at), Interval: e.ref.Interval, Synchronized: e.ref.Synchronized,
+		MaxError: e.ref.Distance(at), Interval: e.ref.Interval,
+		Synchronized: e.ref.Synchronized, Local: e.useLocal(now),
 	}
 }
 

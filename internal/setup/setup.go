@@ -191,7 +191,7 @@ func sourceConfig(c *config.Config, s *config.Source, keys auth.Ring, e *engine.
 		Version: s.Version, IBurst: s.IBurst, Burst: s.Burst,
 		Offline: s.Offline, AutoOffline: s.AutoOffline, XLeave: s.XLeave, Copy: s.Copy,
 		Presend: int8(min(s.Presend, config.NeverPresend)), Filter: s.Filter,
-		MaxUnreach: s.MaxUnreach, MinStratum: s.MinStratum, Select: options(s),
+		MaxUnreach: s.MaxUnreach, MinStratum: s.MinStratum, Select: options(s), Asked: options(s),
 		MonoRoot: s.MonoRoot, MaxDelay: s.MaxDelay, MaxDelayRatio: s.MaxDelayRatio,
 		MaxDelayDevRatio: s.MaxDelayDevRatio, MaxDelayQuantile: s.MaxDelayQuantile,
 		Correction: clock.Offset(s.Offset), Limits: limits(c, s, e.Quantum),

@@ -63,10 +63,11 @@ type Association struct {
 	median    *stats.Median
 	quantile  *stats.Quantile
 	report    Report
-	valid     bool       // report holds something
-	confirmed clock.Mono // when a surprise was looked into last
-	near      bool       // the last round trip was that of a local network
-	fresh     bool       // there is a new sample since Fresh was asked
+	valid     bool         // report holds something
+	confirmed clock.Mono   // when a surprise was looked into last
+	near      bool         // the last round trip was that of a local network
+	fresh     bool         // there is a new sample since Fresh was asked
+	measured  clock.Offset // of the newest sample, without corrections since
 	mono      monoState
 	Counters  Counters
 }
@@ -177,6 +178,10 @@ func (a *Association) Estimate(t clock.Served) (stats.Estimate, bool) {
 	return e.At(t), ok
 }
 
+// Measured returns the offset of the newest sample as it was measured, without the
+// corrections since.
+func (a *Association) Measured() clock.Offset { return a.measured }
+
 // Remote returns the last valid packet's header, if there was one.
 func (a *Association) Remote() (*ntp.Packet, bool) { return &a.remote.packet, a.valid }
 
@@ -236,6 +241,7 @@ func (a *Association) Restore(samples []stats.Sample, reach uint8, reaches int, 
 		return false
 	}
 	for _, s := range samples {
+		a.measured = s.Offset
 		a.register.Add(s)
 		a.estimator.Add(a.register)
 	}

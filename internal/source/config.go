@@ -50,8 +50,9 @@ type Config struct {
 	Filter           int  // polls per median filter, 0 = none
 	MaxUnreach       int
 	MinStratum       uint8
-	Select           SelectOptions
-	MonoRoot         bool // extfield F323
+	Select           SelectOptions // in force
+	Asked            SelectOptions // as configured, before authselectmode
+	MonoRoot         bool          // extfield F323
 	Key              auth.Key
 	Authenticated    bool // Key is set and every packet must carry it
 
@@ -148,4 +149,5 @@ type Report struct {
 type Counters struct {
 	Sent, Received, Valid, Good uint64
 	Verdicts                    [verdictCount]uint64
+	Tx, Rx                      [clock.StampKinds]uint64 // timestamps, by who took them
 }

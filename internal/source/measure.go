@@ -221,7 +221,7 @@ func (a *Association) filter(now clock.Now, env *Env) {
 
 // use adds a sample to the statistics and sets the polling interval.
 func (a *Association) use(s *stats.Sample, now clock.Now, env *Env) {
-	a.fresh = true
+	a.fresh, a.measured = true, s.Offset
 	before, have := a.Estimate(s.Time)
 	a.register.Add(*s)
 	a.estimator.Add(a.register)

@@ -265,6 +265,7 @@ func (a *Association) Sealed(t ntp.Timestamp, at clock.Served) {
 // Transmitted tells when the last request left. A stamp from nearer to the wire
 // replaces one from farther away, unless they differ by more than 1 s.
 func (a *Association) Transmitted(s clock.Stamp, env *Env) {
+	a.Counters.Tx[s.Kind]++
 	at := env.Correction.Served(s.Time)
 	old := &a.local.tx
 	if old.kind != clock.StampNone {

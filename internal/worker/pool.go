@@ -219,6 +219,7 @@ type Report struct {
 	responder.Counters
 	Stamps  int            // transmit timestamps held for clients in interleaved mode
 	Span    clock.Interval // from the oldest to the newest of them, at the most
+	Records int            // of clients
 	Evicted uint64         // records of clients that gave way to new ones
 	Unsent  uint64         // answers that the kernel did not take
 	Dropped uint64         // requests that found the receive buffer full
@@ -239,6 +240,7 @@ func (r *Report) add(w *worker) {
 	n, span := w.server.Stamps()
 	r.Stamps += n
 	r.Span = max(r.Span, span)
+	r.Records += w.server.Clients().Len()
 	r.Evicted += w.server.Clients().Evicted()
 	r.Unsent += w.unsent
 	if n, err := w.sock.Drops(); err == nil {
