@@ -87,10 +87,11 @@ var settings = []struct {
 			}}
 		}},
 	{"bindcmdaddress /s\nbindcmdaddress 192.0.2.1", func(c *config.Config) {
-		c.Command.Socket, c.Command.BindAddr4 = "/s", v4
+		c.Command.Sockets, c.Command.BindAddr4 = []string{"/s"}, v4
 	}},
-	{"bindcmdaddress /", func(c *config.Config) { c.Command.Socket = "" }},
+	{"bindcmdaddress /", func(c *config.Config) { c.Command.Sockets = nil }},
 	{"bindcmdaddress 2001:db8::1", func(c *config.Config) { c.Command.BindAddr6 = v6 }},
+	{"manual", func(c *config.Config) { c.Command.Manual = true }},
 	{"bindcmddevice e", func(c *config.Config) { c.Command.BindDevice = "e" }},
 	{"opencommands", func(c *config.Config) { c.Command.Open = []string{} }},
 	{"opencommands Tracking ntpdata", func(c *config.Config) { c.Command.Open = []string{"tracking", "ntpdata"} }},

@@ -45,10 +45,9 @@ func TestAllNamesKnown(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	arguments := map[string]string{
-		"bindcmdaddress": "/run/c", "cmdratelimit": "interval 1",
-		"ratelimit": "interval 1", "opencommands": "tracking", "initstepslew": "30 a", "mailonchange": "a@b 0.5", "refclock": "SHM 0 refid GPS",
-		"manual": "", "nosystemcert": "",
-		"rtconutc": "", "ntsratelimit": "interval 1", "ntsaeads": "30 15",
+		"initstepslew": "30 a", "mailonchange": "a@b 0.5", "refclock": "SHM 0 refid GPS",
+		"nosystemcert": "",
+		"rtconutc":     "", "ntsratelimit": "interval 1", "ntsaeads": "30 15",
 	}
 	for _, name := range keys(notYet) {
 		args, ok := arguments[name]

@@ -39,6 +39,7 @@ type viewer struct {
 	mu sync.Mutex // held while a State is taken, so that others wait for that one
 	// last is the newest State, nil after Forget. It is immutable.
 	last    *state.State
+	pool    *worker.Pool // that last was taken of
 	taken   time.Time
 	command func() (hits, drops uint64) // of chronyc's protocol; nil: there is none
 }
@@ -57,6 +58,13 @@ func (v *viewer) State(ctx context.Context, age time.Duration) (*state.State, er
 	return s, err
 }
 
+// Pool returns the threads as of the newest State, nil if there were none.
+func (v *viewer) Pool() *worker.Pool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.pool
+}
+
 // Forget sees to it that the next State is a new one, after a change.
 func (v *viewer) Forget() {
 	v.mu.Lock()
@@ -72,6 +80,7 @@ func (v *viewer) take(ctx context.Context) (*state.State, error) {
 	if err := v.l.do(ctx, func() { pool = v.l.survey(s) }); err != nil {
 		return nil, err
 	}
+	v.pool = pool
 	serverState(&s.Server, pool)
 	if v.command != nil {
 		s.Server.CmdHits, s.Server.CmdDrops = v.command()

@@ -80,6 +80,8 @@ type loop struct {
 	sensor   failing
 	end      clock.Mono // of -t, zero = none
 	stopping bool
+	view     *viewer // of this loop, for everybody who shows something
+	desk     *desk
 	began    clock.Mono
 	ended    chan struct{} // closed when the loop does nothing more
 }
@@ -342,6 +344,7 @@ func (l *loop) reload() error {
 	}
 	l.warmth = l.w.Now().Mono
 	l.w.enact(cfg.Policy)
+	l.desk.s.Enact(commandPolicy(fresh))
 	l.e.Configure(l.w.Now(), cfg, &l.acts)
 	l.perform()
 	if !sameServer(old, fresh.Config) {

@@ -45,12 +45,12 @@ func (e *Engine) Unresolved() (names []string) {
 	return names
 }
 
-// Smoothing returns the state of smoothtime at now, zero without it.
-func (e *Engine) Smoothing(now clock.Now) smooth.State {
+// Smoothing returns the state of smoothtime at now, false without it.
+func (e *Engine) Smoothing(now clock.Now) (smooth.State, bool) {
 	if e.smooth == nil {
-		return smooth.State{}
+		return smooth.State{}, false
 	}
-	return e.smooth.State(e.served(now))
+	return e.smooth.State(e.served(now)), true
 }
 
 // TAI returns TAI-UTC in seconds, 0 if it is not known.

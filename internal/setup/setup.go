@@ -70,7 +70,7 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 	e.Stamps, e.ClientLog = WorkerMemory(c, 1)
 	e.NoServer = c.Server.Port == 0
 	e.SharedPort = c.Server.Port != 0 && c.Client.AcquisitionPort == int(c.Server.Port)
-	e.Policy = responder.Policy{Access: access(c.Server.Access, f.Lookup), Keys: f.Keys}
+	e.Policy = responder.Policy{Access: Access(c.Server.Access, f.Lookup), Keys: f.Keys}
 	if r := c.Server.RateLimit; r.Enabled {
 		e.Policy.Limit = clientlog.NewLimit(r.Interval, r.Burst, r.Leak, r.KoD)
 	}
@@ -163,9 +163,9 @@ func broadcasts(all []config.Broadcast) (out []engine.BroadcastConfig) {
 	return out
 }
 
-// access builds the table of who may ask. A host name that does not resolve
+// Access builds the table of who may ask. A host name that does not resolve
 // lets nobody in.
-func access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *acl.Table {
+func Access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *acl.Table {
 	var out []acl.Rule
 	for _, r := range rules {
 		a := acl.Rule{Allow: r.Allow, All: r.All, Everything: r.Everything, Prefix: r.Prefix}

@@ -32,6 +32,7 @@ type State struct {
 	Kernel   Kernel        // what the kernel says of it
 	Sources  []Source      // in the order of the configuration; associations, not names
 	Unsolved []string      // names that have not resolved
+	EntryIDs []uint32      // of those, in the same order, for as long as the daemon runs
 	Smooth   Smoothing     // smoothtime
 	Server   Server        // requests of clients
 	Config   Configuration // what was decided and matters to views
@@ -172,6 +173,7 @@ type Auth struct {
 
 // Smoothing is what smoothtime adds to served time.
 type Smoothing struct {
+	Enabled          bool // smoothtime is configured
 	Active, LeapOnly bool
 	Offset           clock.Offset
 	Frequency        clock.Frequency // positive: served time runs fast

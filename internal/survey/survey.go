@@ -50,9 +50,9 @@ func tracking(e *engine.Engine, now clock.Now) state.Tracking {
 }
 
 func smoothing(e *engine.Engine, now clock.Now) state.Smoothing {
-	c := e.Smoothing(now)
+	c, enabled := e.Smoothing(now)
 	s := state.Smoothing{
-		Active: c.Active, LeapOnly: c.LeapOnly, Offset: c.Offset, Frequency: c.Freq, Wander: c.Wander, Remaining: c.Remaining,
+		Enabled: enabled, Active: c.Active, LeapOnly: c.LeapOnly, Offset: c.Offset, Frequency: c.Freq, Wander: c.Wander, Remaining: c.Remaining,
 	}
 	if !c.Updated.IsZero() {
 		s.LastUpdate = e.ServedAt(now).Sub(c.Updated).Seconds()

@@ -268,6 +268,53 @@ func (p *Pool) Clients() (list []clientlog.Record) {
 	return list
 }
 
+// Slots returns how many records of clients there is room for in all workers. Any
+// goroutine may call it.
+func (p *Pool) Slots() (n int) {
+	for _, w := range p.running() {
+		n += w.server.Clients().Slots() // it never changes
+	}
+	return n
+}
+
+// Walk hands the records of clients to f on the threads that own them, beginning
+// with slot from, until f reports false. It returns the slot that f refused, or
+// Slots. f must be quick. Any goroutine may call it.
+func (p *Pool) Walk(from int, f func(r *clientlog.Record) bool) (next int) {
+	start := 0
+	for _, w := range p.running() {
+		slots := w.server.Clients().Slots()
+		for from < start+slots {
+			first, more := from-start, true
+			w.do(func() {
+				for i := first; more && i < min(first+census, slots); i++ {
+					if r := w.server.Clients().At(i); r != nil {
+						more = f(r)
+					}
+					if more {
+						from++
+					}
+				}
+			})
+			if !more || from == start+first { // refused, or the worker is gone
+				return from
+			}
+		}
+		start += slots
+	}
+	return max(from, start)
+}
+
+// Client returns the record of one client. Any goroutine may call it.
+func (p *Pool) Client(prefix clientlog.Prefix) (found clientlog.Record, ok bool) {
+	p.Do(func(s *responder.Server) {
+		if r := s.Clients().Lookup(prefix); r != nil && (!ok || r.Last.After(found.Last)) {
+			found, ok = *r, true
+		}
+	})
+	return found, ok
+}
+
 // Close ends all threads and closes their sockets. The pool is of no use any
 // more; closing it again does nothing.
 func (p *Pool) Close() {
