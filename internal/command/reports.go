@@ -121,7 +121,7 @@ func sourceData(s *state.State, b []byte) (cmdmon.Reply, cmdmon.Status) {
 // learns the fraction of our receive timestamps, as chronyd does.
 func sinceSample(s *state.State, src *state.Source) uint32 {
 	at := s.Served.Add(-clock.Seconds(src.Samples.LastAge)).Nanos()
-	return uint32(max(0, math.Round(float64(s.Served.Nanos()-at+at%1e9)/1e9)))
+	return uint32(max(0, (s.Served.Nanos()-at+at%1e9)/1e9))
 }
 
 func sourceStats(s *state.State, b []byte) (cmdmon.Reply, cmdmon.Status) {
@@ -167,7 +167,7 @@ func selectData(s *state.State, b []byte) (cmdmon.Reply, cmdmon.Status) {
 	m.Configured, m.Effective = cmdmon.SelectFlags(src.Asked), cmdmon.SelectFlags(src.Used)
 	m.Score = src.Score
 	if src.Samples.N > 0 && src.Status != selection.Missing {
-		m.LastSample = uint32(max(0, math.Round(src.Samples.LastAge)))
+		m.LastSample = uint32(max(0, src.Samples.LastAge))
 	}
 	m.Lo, m.Hi = negative(float64(src.Hi)), negative(float64(src.Lo))
 	return m, cmdmon.Success

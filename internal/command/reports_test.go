@@ -78,7 +78,7 @@ func TestSigns(t *testing.T) {
 		t.Errorf("tracking %+v", tr)
 	}
 	sd := fetch(t, s, cmdmon.SourceData, &cmdmon.Index{}, &cmdmon.SourceDataReply{})
-	if !near(sd.Offset, -1e-3) || !near(sd.OrigOffset, -2e-3) || sd.State != cmdmon.StateSelected || sd.SinceSample != 11 || sd.Reach != 0o377 {
+	if !near(sd.Offset, -1e-3) || !near(sd.OrigOffset, -2e-3) || sd.State != cmdmon.StateSelected || sd.SinceSample != 10 || sd.Reach != 0o377 {
 		t.Errorf("sources %+v", sd)
 	}
 	ss := fetch(t, s, cmdmon.SourceStats, &cmdmon.Index{}, &cmdmon.SourceStatsReply{})
