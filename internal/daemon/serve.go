@@ -131,11 +131,13 @@ func (d *daemon) ready(n *process.Notifier) error {
 // dropRights gives up what is no longer needed; bound tells that the control
 // socket is there and is to be the user's.
 func (d *daemon) dropRights(c *config.Config, bound bool) error {
-	p := &c.Process
+	p, want := &c.Process, process.Caps(0)
 	if p.LockAll {
-		if err := process.LockMemory(); err != nil {
-			d.log.Warn("Could not lock memory: " + err.Error())
+		keep, err := process.LockMemory()
+		if err != nil {
+			d.log.Warn("Could not " + err.Error())
 		}
+		want |= keep
 	}
 	if p.SchedPriority > 0 {
 		// chronyd takes 100, for which the kernel has no use.
@@ -155,7 +157,6 @@ func (d *daemon) dropRights(c *config.Config, bound bool) error {
 			d.log.Warn(err.Error())
 		}
 	}
-	want := process.Caps(0)
 	if d.control {
 		want |= process.CapSysTime
 	}
