@@ -19,7 +19,7 @@ func (s *Server) clientsReport(ctx context.Context, r *request) (cmdmon.Reply, c
 	if !cmdmon.DecodeRequest(r.b, &ask) {
 		return nil, cmdmon.BadPacketLength, Answered
 	}
-	st, err := s.daemon.State(ctx, youngest)
+	st, err := s.daemon.State(ctx, youngest, false)
 	if err != nil {
 		return nil, 0, Busy
 	}

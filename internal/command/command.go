@@ -28,8 +28,9 @@ import (
 
 // Daemon is what the server asks. Any goroutine may call its methods.
 type Daemon interface {
-	// State returns a State that is not older than age.
-	State(ctx context.Context, age time.Duration) (*state.State, error)
+	// State returns a State that is not older than age. Unless the threads that
+	// serve are to be asked too, what they did may be older.
+	State(ctx context.Context, age time.Duration, threads bool) (*state.State, error)
 	// Clients hands the records of NTP clients from slot on to f, until that
 	// reports false. It returns the slot to go on with and how many slots there
 	// are. f must be quick.
@@ -235,7 +236,7 @@ func (s *Server) dispatch(ctx context.Context, r *request, open bool) (cmdmon.Re
 	report, reads := reports[c]
 	switch {
 	case reads:
-		st, err := s.daemon.State(ctx, youngest)
+		st, err := s.daemon.State(ctx, youngest, c == cmdmon.ServerStats)
 		if err != nil {
 			return nil, 0, Busy
 		}

@@ -28,7 +28,7 @@ type desk struct {
 	asked  int // for a State
 }
 
-func (d *desk) State(context.Context, time.Duration) (*state.State, error) {
+func (d *desk) State(context.Context, time.Duration, bool) (*state.State, error) {
 	d.asked++
 	return &d.state, d.broken
 }

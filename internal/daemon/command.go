@@ -123,8 +123,8 @@ func (d *daemon) openDesk(lp *loop) (*desk, command.Owner, error) {
 }
 
 // State implements command.Daemon.
-func (k *desk) State(ctx context.Context, age time.Duration) (*state.State, error) {
-	return k.v.State(ctx, age)
+func (k *desk) State(ctx context.Context, age time.Duration, threads bool) (*state.State, error) {
+	return k.v.look(ctx, age, threads)
 }
 
 // Clients implements command.Daemon.

@@ -39,23 +39,34 @@ type viewer struct {
 	mu sync.Mutex // held while a State is taken, so that others wait for that one
 	// last is the newest State, nil after Forget. It is immutable.
 	last    *state.State
-	pool    *worker.Pool // that last was taken of
 	taken   time.Time
-	command func() (hits, drops uint64) // of chronyc's protocol; nil: there is none
+	counted time.Time    // when the threads were asked for what is in last
+	server  state.Server // of the newest State ever
+	pool    *worker.Pool // the threads as of then, nil if there were none
+	command func() (hits, drops uint64)
 }
 
 // State returns a State that is not older than age.
 func (v *viewer) State(ctx context.Context, age time.Duration) (*state.State, error) {
+	return v.look(ctx, age, true)
+}
+
+// look is State, but what the threads did may be older unless they are to be
+// asked: under load they take their time.
+func (v *viewer) look(ctx context.Context, age time.Duration, threads bool) (*state.State, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.last != nil && time.Since(v.taken) < age {
+	if v.last != nil && time.Since(v.taken) < age && (!threads || time.Since(v.counted) < age) {
 		return v.last, nil
 	}
-	s, err := v.take(ctx)
-	if err == nil {
-		v.last, v.taken = s, time.Now()
+	s := &state.State{Version: Version}
+	if err := v.l.do(ctx, func() { v.pool = v.l.survey(s) }); err != nil {
+		return nil, err
 	}
-	return s, err
+	v.taken = time.Now()
+	v.addServer(&s.Server, threads)
+	v.last = s
+	return s, nil
 }
 
 // Pool returns the threads as of the newest State, nil if there were none.
@@ -72,20 +83,27 @@ func (v *viewer) Forget() {
 	v.mu.Unlock()
 }
 
-// take has the loop look at the engine, and then asks the threads, for which the
-// loop need not wait.
-func (v *viewer) take(ctx context.Context) (*state.State, error) {
-	s := &state.State{Version: Version}
-	var pool *worker.Pool
-	if err := v.l.do(ctx, func() { pool = v.l.survey(s) }); err != nil {
-		return nil, err
+// addServer adds what the threads did, now or when they were asked last, to what the
+// engine did. The loop need not wait for them.
+func (v *viewer) addServer(s *state.Server, threads bool) {
+	old := v.server
+	s.Workers, s.Stamps, s.Span, s.Records = old.Workers, old.Stamps, old.Span, old.Records
+	s.Evicted, s.Unsent, s.Overflow = old.Evicted, old.Unsent, old.Overflow
+	if threads {
+		v.counted = v.taken
+		var r worker.Report
+		if v.pool != nil {
+			r = v.pool.Report()
+		}
+		s.Workers, s.Stamps, s.Span, s.Records = r.Counters, r.Stamps, r.Span, r.Records
+		s.Evicted, s.Unsent, s.Overflow = r.Evicted, r.Unsent, r.Dropped
 	}
-	v.pool = pool
-	serverState(&s.Server, pool)
+	s.Total = s.Engine
+	s.Total.Add(&s.Workers)
 	if v.command != nil {
-		s.Server.CmdHits, s.Server.CmdDrops = v.command()
+		s.CmdHits, s.CmdDrops = v.command()
 	}
-	return s, nil
+	v.server = *s
 }
 
 // survey fills in what the loop knows, and returns the threads that know the
@@ -103,19 +121,6 @@ func (l *loop) survey(s *state.State) *worker.Pool {
 		s.Server.Threads = l.w.srv.pool.Threads()
 	}
 	return l.w.srv.pool
-}
-
-// serverState adds what the threads did to what the engine did.
-func serverState(s *state.Server, pool *worker.Pool) {
-	s.Total = s.Engine
-	if pool == nil {
-		return
-	}
-	r := pool.Report()
-	s.Workers = r.Counters
-	s.Total.Add(&r.Counters)
-	s.Stamps, s.Span, s.Records = r.Stamps, r.Span, r.Records
-	s.Evicted, s.Unsent, s.Overflow = r.Evicted, r.Unsent, r.Dropped
 }
 
 // kernelState asks the kernel, which takes about a microsecond.

@@ -225,13 +225,32 @@ type Report struct {
 	Dropped uint64         // requests that found the receive buffer full
 }
 
-// Report asks all workers. Any goroutine may call it.
+// Report asks all workers, all at once: under load each takes its time to be
+// scheduled. Any goroutine may call it.
 func (p *Pool) Report() Report {
+	workers := p.running()
+	parts := make([]Report, len(workers))
+	asked := make([]<-chan struct{}, len(workers))
+	for i, w := range workers {
+		asked[i] = w.ask(func() { parts[i].add(w) })
+	}
 	var r Report
-	for _, w := range p.running() {
-		w.do(func() { r.add(w) })
+	for i, w := range workers {
+		w.await(asked[i])
+		r.merge(&parts[i])
 	}
 	return r
+}
+
+// merge adds what other workers did.
+func (r *Report) merge(o *Report) {
+	r.Add(&o.Counters)
+	r.Stamps += o.Stamps
+	r.Span = max(r.Span, o.Span)
+	r.Records += o.Records
+	r.Evicted += o.Evicted
+	r.Unsent += o.Unsent
+	r.Dropped += o.Dropped
 }
 
 // add adds what a worker did; it runs on the worker's thread.
