@@ -92,8 +92,8 @@ func (m *StepLimit) fields(w *wire) {
 type SelectOptsRequest struct {
 	Addr    IPAddr // none: a refclock
 	RefID   uint32 // of the refclock
-	Mask    uint32 // options that change, [AddFlagPrefer] and relatives
-	Options uint32 // what they become
+	Mask    uint32 // options that change, in the bits of [SelectFlags]
+	Options uint32 // what they become, in the bits of [AddFlags]
 }
 
 func (m *SelectOptsRequest) fields(w *wire) {
