@@ -89,11 +89,16 @@ func perFamily(v4, v6 *netip.Addr) setter {
 	})
 }
 
-// bindCommand takes an address or the path of a unix socket; "/" is no socket.
+// bindCommand takes an address or the path of a unix socket, which replaces those
+// before it; "/" is no socket.
 func bindCommand(c *config.Command) setter {
 	return func(word string) *valueError {
 		if strings.HasPrefix(word, "/") {
-			return fileName(&c.Socket)(word)
+			c.Sockets = nil
+			if word != "/" {
+				c.Sockets = []string{word}
+			}
+			return nil
 		}
 		return perFamily(&c.BindAddr4, &c.BindAddr6)(word)
 	}

@@ -88,9 +88,9 @@ var settings = []struct {
 			}}
 		}},
 	{"bindcmdaddress /s\nbindcmdaddress 192.0.2.1", func(c *config.Config) {
-		c.Command.Socket, c.Command.BindAddr4 = "/s", v4
+		c.Command.Sockets, c.Command.BindAddr4 = []string{"/s"}, v4
 	}},
-	{"bindcmdaddress /", func(c *config.Config) { c.Command.Socket = "" }},
+	{"bindcmdaddress /", func(c *config.Config) { c.Command.Sockets = nil }},
 	{"bindcmdaddress 2001:db8::1", func(c *config.Config) { c.Command.BindAddr6 = v6 }},
 	{"bindcmddevice e", func(c *config.Config) { c.Command.BindDevice = "e" }},
 	{"metrics listen off", func(c *config.Config) { c.Metrics.Listen = netip.AddrPort{} }},

@@ -94,12 +94,6 @@ func (p *parser) directives() map[string]directive {
 // what that means for the person who wrote them. A row is deleted when the
 // daemon learns the directive.
 var notYet = map[string]string{
-	"bindcmdaddress":    "chronyc cannot connect",
-	"bindcmddevice":     "",
-	"cmdallow":          "",
-	"cmddeny":           "",
-	"cmdport":           "",
-	"cmdratelimit":      "",
 	"hwclockfile":       "",
 	"hwtimestamp":       "timestamps are the kernel's",
 	"hwtstimeout":       "",
@@ -122,7 +116,6 @@ var notYet = map[string]string{
 	"ntsservercert":     "clients cannot use NTS",
 	"ntsserverkey":      "clients cannot use NTS",
 	"ntstrustedcerts":   "",
-	"opencommands":      "",
 	"ptpdomain":         "",
 	"ptpport":           "",
 	"refclock":          "",

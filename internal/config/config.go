@@ -85,7 +85,7 @@ func Default() *Config {
 			AcquisitionPort: -1, MinSamples: 6, Refresh: 1209600, HWTimeout: 1e-3,
 		},
 		Command: Command{
-			Socket: "/run/chrony/chronyd.sock", Port: 323,
+			Sockets: []string{"/run/foliot/foliotd.sock", "/run/chrony/chronyd.sock"}, Port: 323,
 			BindAddr4: netip.AddrFrom4([4]byte{127, 0, 0, 1}), BindAddr6: netip.IPv6Loopback(),
 			Open: []string{
 				"activity", "manual", "rtcdata", "smoothing",

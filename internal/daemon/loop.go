@@ -33,6 +33,7 @@ const (
 // news is what other goroutines tell the loop.
 type news struct {
 	resolved *engine.Resolved
+	run      func()
 	stop     bool
 	reload   bool
 	verb     string
@@ -79,11 +80,16 @@ type loop struct {
 	sensor   failing
 	end      clock.Mono // of -t, zero = none
 	stopping bool
+	view     *viewer // of this loop, for everybody who shows something
+	desk     *desk
+	began    clock.Mono
+	ended    chan struct{} // closed when the loop does nothing more
 }
 
 func newLoop(d *daemon, w *world, e *engine.Engine, n *process.Notifier) *loop {
 	l := &loop{
 		d: d, w: w, e: e, notifier: n,
+		began: w.Now().Mono, ended: make(chan struct{}),
 		msgs: udpstamp.NewMessages(batch, 1500), txs: make([]udpstamp.Tx, batch),
 	}
 	l.inbox.wake = w.poller.Wake
@@ -116,6 +122,7 @@ func (l *loop) listenSignals(ctx context.Context, s *process.Signals) {
 func (l *loop) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	defer close(l.ended)
 	// The loop is all the work there is. With more than one processor the
 	// runtime's monitor looks for work to move at each wait: half of the time
 	// that a client takes.
@@ -253,6 +260,9 @@ func (l *loop) hear() {
 		case n.resolved != nil:
 			l.e.Resolved(l.w.Now(), n.resolved, &l.acts)
 			l.perform()
+		case n.run != nil:
+			n.run()
+			n.done <- nil
 		case n.stop:
 			l.stopping = true
 		case n.reload:
@@ -334,6 +344,7 @@ func (l *loop) reload() error {
 	}
 	l.warmth = l.w.Now().Mono
 	l.w.enact(cfg.Policy)
+	l.desk.s.Enact(commandPolicy(fresh))
 	l.e.Configure(l.w.Now(), cfg, &l.acts)
 	l.perform()
 	if !sameServer(old, fresh.Config) {

@@ -209,6 +209,7 @@ type foundClock struct {
 }
 
 func (c *foundClock) Init() (sysclock.State, error)            { c.inits++; return c.found.Now, nil }
+func (c *foundClock) State() (sysclock.State, error)           { return c.found.Now, nil }
 func (c *foundClock) Interference() (sysclock.Foreign, error)  { return c.found, nil }
 func (c *foundClock) SetStatus(sysclock.Status) error          { return nil }
 func (c *foundClock) Step(clock.Offset) (sysclock.Done, error) { return sysclock.Done{}, nil }

@@ -26,6 +26,7 @@ type systemClock interface {
 	SetFrequency(clock.Frequency) (sysclock.Done, error)
 	Step(clock.Offset) (sysclock.Done, error)
 	SetStatus(sysclock.Status) error
+	State() (sysclock.State, error)
 	Interference() (sysclock.Foreign, error)
 }
 

@@ -79,6 +79,7 @@ type Reference struct {
 	LastOffset   clock.Offset
 	Interval     float64 // between the last two updates, seconds
 	rms2         float64
+	settled      bool // rms2 is a mean
 }
 
 // NewReference returns a reference that is not synchronised.
@@ -168,10 +169,14 @@ func (r *Reference) Followed(u *Update, made clock.Frequency, plan *Plan) {
 	}
 	r.LastOffset = plan.DOffset
 	sq := float64(plan.DOffset * plan.DOffset)
-	if r.updates == 1 {
-		r.rms2 = sq
-	} else {
+	if r.settled {
 		r.rms2 += 0.1 * (sq - r.rms2)
+	} else {
+		// The first offsets, which the clock started with, say nothing about how
+		// well it is kept: the mean begins with the first one that is larger than
+		// the one before.
+		r.settled = r.rms2 > 0 && r.rms2 < sq
+		r.rms2 = sq
 	}
 }
 

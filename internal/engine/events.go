@@ -114,6 +114,7 @@ type Tracking struct {
 	RootDisp     float64
 	MaxError     float64
 	Interval     float64
+	RefTime      clock.Served // of the last update, as it is served
 	Synchronized bool
 	Local        bool // what is served is the local clock (directive local)
 	Updates      int  // followed since the start

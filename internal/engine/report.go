@@ -12,7 +12,7 @@ import (
 // ClockCounts is what was done to the clock since the start. Counters only grow.
 type ClockCounts struct {
 	Steps    uint64  // by us
-	StepSum  float64 // of their sizes without sign, seconds
+	StepSum  float64 // of those with their signs, seconds; positive: forward
 	Slews    uint64  // changes of the rate
 	Foreign  uint64  // changes by somebody else that were noticed
 	Failures uint64  // orders that the kernel refused

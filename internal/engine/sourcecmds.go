@@ -280,3 +280,24 @@ func (e *Engine) tellSetting(o Option, v float64, out *Actions) *Event {
 	ev.Option, ev.Value = o, v
 	return ev
 }
+
+// Exchange removes sources and adds others, as when the files that they are written
+// in change (reload sources). It returns what became of each added one. A reload
+// undoes it, as it does AddSource.
+func (e *Engine) Exchange(now clock.Now, gone, added []SourceConfig, out *Actions) []Answer {
+	e.watch(now, out)
+	for i := range gone {
+		if at := slices.IndexFunc(e.entries, func(n *entry) bool { return n.cfg.same(&gone[i]) }); at >= 0 {
+			e.deleteEntry(e.entries[at], out)
+		}
+	}
+	answers := make([]Answer, len(added))
+	for i, cfg := range added {
+		answers[i] = e.AddSource(now, cfg, out)
+	}
+	if len(gone) > 0 {
+		e.openPort(out)
+		e.choose(nil, now, out)
+	}
+	return answers
+}

@@ -314,7 +314,7 @@ func (e *Engine) stepped(done ClockDone, out *Actions) {
 	}
 	by := float64(e.clk.Stepped(done.At))
 	e.counts.Steps++
-	e.counts.StepSum += math.Abs(by)
+	e.counts.StepSum += by
 	out.event(EvStepped).Value = by
 	e.epoch = e.rng.Uint32()
 }
@@ -332,7 +332,7 @@ func (e *Engine) fillTracking(t *Tracking, now clock.Now) {
 	at := e.served(now)
 	r := e.reference(now)
 	*t = Tracking{
-		Time: e.ref.Time, Name: t.Name, Addr: t.Addr, Combined: t.Combined, Updates: e.ref.Updates(),
+		Time: e.ref.Time, RefTime: r.Time, Name: t.Name, Addr: t.Addr, Combined: t.Combined, Updates: e.ref.Updates(),
 		Stratum: r.Stratum, RefID: uint32(r.RefID), Leap: uint8(r.Leap),
 		Frequency: e.clk.Frequency(), Skew: clock.Frequency(e.ref.Skew), Residual: clock.Frequency(e.ref.Residual),
 		LastOffset: e.ref.LastOffset, RMSOffset: e.ref.RMSOffset(), OffsetSD: e.ref.OffsetSD,

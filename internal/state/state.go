@@ -33,6 +33,8 @@ type State struct {
 	Kernel   Kernel        // what the kernel says of it
 	Sources  []Source      // in the order of the configuration; associations, not names
 	Unsolved []string      // names that have not resolved
+	Manual   []Typed       // times that people typed, the oldest first
+	EntryIDs []uint32      // of those, in the same order, for as long as the daemon runs
 	Smooth   Smoothing     // smoothtime
 	Server   Server        // requests of clients
 	Config   Configuration // what was decided and matters to views
@@ -177,8 +179,17 @@ type Auth struct {
 	Failures  uint64 // answers that were not authentic
 }
 
+// Typed is a time that somebody typed.
+type Typed struct {
+	When     clock.Served
+	Offset   clock.Offset // with all corrections since
+	Original clock.Offset // as it was typed
+	Residual clock.Offset // off the line that was followed
+}
+
 // Smoothing is what smoothtime adds to served time.
 type Smoothing struct {
+	Enabled          bool // smoothtime is configured
 	Active, LeapOnly bool
 	Offset           clock.Offset
 	Frequency        clock.Frequency // positive: served time runs fast

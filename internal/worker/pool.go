@@ -219,19 +219,40 @@ type Report struct {
 	responder.Counters
 	Stamps    int                 // transmit timestamps held for clients in interleaved mode
 	Span      clock.Interval      // from the oldest to the newest of them, at the most
+	Records   int                 // of clients
 	Evicted   uint64              // records of clients that gave way to new ones
 	Unsent    uint64              // answers that the kernel did not take
 	Dropped   uint64              // requests that found the receive buffer full
 	Residence responder.Residence // of requests that the kernel or the card stamped
 }
 
-// Report asks all workers. Any goroutine may call it.
+// Report asks all workers, all at once: under load each takes its time to be
+// scheduled. Any goroutine may call it.
 func (p *Pool) Report() Report {
+	workers := p.running()
+	parts := make([]Report, len(workers))
+	asked := make([]<-chan struct{}, len(workers))
+	for i, w := range workers {
+		asked[i] = w.ask(func() { parts[i].add(w) })
+	}
 	var r Report
-	for _, w := range p.running() {
-		w.do(func() { r.add(w) })
+	for i, w := range workers {
+		w.await(asked[i])
+		r.merge(&parts[i])
 	}
 	return r
+}
+
+// merge adds what other workers did.
+func (r *Report) merge(o *Report) {
+	r.Add(&o.Counters)
+	r.Stamps += o.Stamps
+	r.Span = max(r.Span, o.Span)
+	r.Records += o.Records
+	r.Evicted += o.Evicted
+	r.Unsent += o.Unsent
+	r.Dropped += o.Dropped
+	r.Residence.Merge(&o.Residence)
 }
 
 // add adds what a worker did; it runs on the worker's thread.
@@ -240,6 +261,7 @@ func (r *Report) add(w *worker) {
 	n, span := w.server.Stamps()
 	r.Stamps += n
 	r.Span = max(r.Span, span)
+	r.Records += w.server.Clients().Len()
 	r.Evicted += w.server.Clients().Evicted()
 	r.Unsent += w.unsent
 	r.Residence.Merge(&w.residence)
@@ -266,6 +288,53 @@ func (p *Pool) Clients() (list []clientlog.Record) {
 		}
 	}
 	return list
+}
+
+// Slots returns how many records of clients there is room for in all workers. Any
+// goroutine may call it.
+func (p *Pool) Slots() (n int) {
+	for _, w := range p.running() {
+		n += w.server.Clients().Slots() // it never changes
+	}
+	return n
+}
+
+// Walk hands the records of clients to f on the threads that own them, beginning
+// with slot from, until f reports false. It returns the slot that f refused, or
+// Slots. f must be quick. Any goroutine may call it.
+func (p *Pool) Walk(from int, f func(r *clientlog.Record) bool) (next int) {
+	start := 0
+	for _, w := range p.running() {
+		slots := w.server.Clients().Slots()
+		for from < start+slots {
+			first, more := from-start, true
+			w.do(func() {
+				for i := first; more && i < min(first+census, slots); i++ {
+					if r := w.server.Clients().At(i); r != nil {
+						more = f(r)
+					}
+					if more {
+						from++
+					}
+				}
+			})
+			if !more || from == start+first { // refused, or the worker is gone
+				return from
+			}
+		}
+		start += slots
+	}
+	return max(from, start)
+}
+
+// Client returns the record of one client. Any goroutine may call it.
+func (p *Pool) Client(prefix clientlog.Prefix) (found clientlog.Record, ok bool) {
+	p.Do(func(s *responder.Server) {
+		if r := s.Clients().Lookup(prefix); r != nil && (!ok || r.Last.After(found.Last)) {
+			found, ok = *r, true
+		}
+	})
+	return found, ok
 }
 
 // Close ends all threads and closes their sockets. The pool is of no use any

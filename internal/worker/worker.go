@@ -224,16 +224,23 @@ func (w *worker) left(tx *udpstamp.Tx, snap *responder.Snapshot) {
 }
 
 // do runs f on the worker's thread and waits for it.
-func (w *worker) do(f func()) {
+func (w *worker) do(f func()) { w.await(w.ask(f)) }
+
+// ask has the worker's thread run f between two batches. The result is for await.
+func (w *worker) ask(f func()) (done <-chan struct{}) {
 	t := task{f, make(chan struct{})}
 	select {
 	case w.tasks <- t:
+		w.waiter.Wake()
 	case <-w.ended:
-		return
 	}
-	w.waiter.Wake()
+	return t.done
+}
+
+// await waits until what was asked for is done, or will never be.
+func (w *worker) await(done <-chan struct{}) {
 	select {
-	case <-t.done:
+	case <-done:
 	case <-w.ended:
 	}
 }
