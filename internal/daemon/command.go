@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"foliot/internal/acl"
 	"foliot/internal/clientlog"
 	"foliot/internal/cmdmon"
 	"foliot/internal/command"
@@ -51,7 +52,7 @@ func newDesk(l *loop, v *viewer) *desk {
 // commandPolicy is what the configuration says about commands over the network.
 func commandPolicy(l *Loaded) command.Policy {
 	c := &l.Config.Command
-	p := command.Policy{Access: setup.Access(c.Access, l.Files.Lookup), Open: make(map[cmdmon.Command]bool)}
+	p := command.Policy{Access: monitors(l), Open: make(map[cmdmon.Command]bool)}
 	if r := c.RateLimit; r.Enabled {
 		p.Limit = clientlog.NewLimit(r.Interval, r.Burst, r.Leak, 0)
 	}
@@ -62,6 +63,9 @@ func commandPolicy(l *Loaded) command.Policy {
 	}
 	return p
 }
+
+// monitors are those who may ask over the network how the daemon is (cmdallow).
+func monitors(l *Loaded) *acl.Table { return setup.Access(l.Config.Command.Access, l.Files.Lookup) }
 
 // openNetwork opens the UDP sockets, for which a low port needs rights.
 func (k *desk) openNetwork(c *config.Config, family config.Family) {
@@ -115,6 +119,7 @@ func (d *daemon) openDesk(lp *loop) (*desk, command.Owner, error) {
 		return nil, who, err
 	}
 	lp.view = &viewer{l: lp}
+	lp.w.view, lp.w.monitors = lp.view, monitors(d.inForce)
 	k := newDesk(lp, lp.view)
 	lp.desk = k
 	k.openNetwork(c, d.opts.Family)

@@ -38,6 +38,7 @@ type server struct {
 	published bool         // there is a snapshot
 	closed    []netip.Addr // where no socket could be opened
 	retry     clock.Mono   // when those are tried again, zero = never
+	ntpq      *ntpq        // answers control messages; lives as long as the pool
 	// peers are sockets of symmetric associations, connected to the peer: the
 	// kernel gives them what it sends, however busy the workers are.
 	peers map[engine.SourceID]*udpstamp.Socket
@@ -66,7 +67,16 @@ func (w *world) bind() {
 	if w.cfg.Server.Port == 0 {
 		return
 	}
-	w.srv.pool = worker.NewPool(w.poolConfig())
+	c := w.poolConfig()
+	if w.view != nil {
+		w.srv.ntpq = newNTPQ(controlPolicy(w.monitors), w.view)
+		c.Control = w.srv.ntpq
+	}
+	w.srv.pool = worker.NewPool(c)
+	if w.srv.ntpq != nil {
+		w.srv.ntpq.pool = w.srv.pool
+		go w.srv.ntpq.run()
+	}
 	if w.srv.published {
 		w.srv.pool.Publish(w.srv.snapshot)
 	}
@@ -137,10 +147,13 @@ func (w *world) closeServer() {
 	for _, s := range w.srv.talkers {
 		s.Close()
 	}
+	if w.srv.ntpq != nil {
+		w.srv.ntpq.close()
+	}
 	if w.srv.pool != nil {
 		w.srv.pool.Close()
 	}
-	w.srv.pool, w.srv.talkers, w.srv.closed, w.srv.retry = nil, nil, nil, clock.Mono{}
+	w.srv.ntpq, w.srv.pool, w.srv.talkers, w.srv.closed, w.srv.retry = nil, nil, nil, nil, clock.Mono{}
 }
 
 // deaf tells whether there should be server sockets but none could be opened.
@@ -226,17 +239,22 @@ func (w *world) talker(s *engine.Send) *udpstamp.Socket {
 	if w.srv.pool == nil {
 		return nil
 	}
-	var fit netip.Addr
-	for _, a := range w.srv.pool.Addrs() {
+	return w.talkerAt(serving(w.srv.pool.Addrs(), s.To.Addr(), s.Local))
+}
+
+// serving returns which of the addresses that are served at can reach to, best
+// local itself; an invalid one if none can.
+func serving(addrs []netip.Addr, to, local netip.Addr) (fit netip.Addr) {
+	for _, a := range addrs {
 		switch {
-		case a.Is4() != s.To.Addr().Is4():
-		case a == s.Local:
-			return w.talkerAt(a)
+		case a.Is4() != to.Is4():
+		case a == local:
+			return a
 		case !fit.IsValid() || a.IsUnspecified():
 			fit = a
 		}
 	}
-	return w.talkerAt(fit)
+	return fit
 }
 
 // talkerAt returns the second socket at an address that the workers serve at.

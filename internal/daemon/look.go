@@ -88,7 +88,7 @@ func (v *viewer) Forget() {
 func (v *viewer) addServer(s *state.Server, threads bool) {
 	old := v.server
 	s.Workers, s.Stamps, s.Span, s.Records = old.Workers, old.Stamps, old.Span, old.Records
-	s.Evicted, s.Unsent, s.Overflow = old.Evicted, old.Unsent, old.Overflow
+	s.Evicted, s.Unsent, s.Overflow, s.Residence = old.Evicted, old.Unsent, old.Overflow, old.Residence
 	if threads {
 		v.counted = v.taken
 		var r worker.Report
@@ -96,7 +96,7 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 			r = v.pool.Report()
 		}
 		s.Workers, s.Stamps, s.Span, s.Records = r.Counters, r.Stamps, r.Span, r.Records
-		s.Evicted, s.Unsent, s.Overflow = r.Evicted, r.Unsent, r.Dropped
+		s.Evicted, s.Unsent, s.Overflow, s.Residence = r.Evicted, r.Unsent, r.Dropped, r.Residence
 	}
 	s.Total = s.Engine
 	s.Total.Add(&s.Workers)

@@ -345,6 +345,7 @@ func (l *loop) reload() error {
 	l.warmth = l.w.Now().Mono
 	l.w.enact(cfg.Policy)
 	l.desk.s.Enact(commandPolicy(fresh))
+	l.w.monitor(monitors(fresh))
 	l.e.Configure(l.w.Now(), cfg, &l.acts)
 	l.perform()
 	if !sameServer(old, fresh.Config) {

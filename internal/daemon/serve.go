@@ -48,6 +48,8 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 		return err
 	}
 	defer desk.s.Close()
+	shown := d.openPages(lp)
+	defer shown.close()
 	signals := process.NotifySignals()
 	defer signals.Close()
 	go lp.listenSignals(ctx, signals)
@@ -80,6 +82,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 		lp.end = now.Mono.Add(clock.Seconds(d.opts.Timeout))
 	}
 	desk.s.Run(ctx)
+	shown.run(ctx)
 	if err := d.ready(notifier); err != nil {
 		return err
 	}

@@ -31,6 +31,9 @@ var verdictNames = [verdictCount]string{
 
 func (v Verdict) String() string { return verdictNames[v] }
 
+// Answered tells whether there is an answer to send.
+func (v Verdict) Answered() bool { return v == Answer || v == Kissed }
+
 // Verdicts is the number of verdicts.
 const Verdicts = int(verdictCount)
 

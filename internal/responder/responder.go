@@ -83,7 +83,7 @@ func (s *Server) Receive(b []byte, in *Arrival, p *Policy, snap *Snapshot, out *
 	if in.From.Addr().Is6() {
 		s.Counters.V6[v]++
 	}
-	if v == Answer || v == Kissed {
+	if v.Answered() {
 		s.count(in)
 		s.respond(b, in, p, snap, v == Kissed, out)
 	}

@@ -34,6 +34,14 @@ type Config struct {
 	Stamps  int              // clients in interleaved mode at a time, for each thread
 	Log     int64            // memory for records of clients, octets for each thread
 	Seed    [32]byte         // of all random numbers; secret
+	Control Controller       // of control messages (mode 6); nil: they are refused
+}
+
+// Controller takes NTP control messages over. All workers call it at the same time.
+type Controller interface {
+	// Control reports whether the message is taken over: it is copied, and what
+	// becomes of it is no longer the worker's business.
+	Control(m *udpstamp.Message) bool
 }
 
 // Pool is the threads that serve at any number of addresses. One goroutine owns
@@ -172,8 +180,10 @@ func (p *Pool) Steered() bool {
 	return true
 }
 
-// Addrs returns where the pool serves.
+// Addrs returns where the pool serves. Any goroutine may call it.
 func (p *Pool) Addrs() []netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	addrs := make([]netip.Addr, len(p.groups))
 	for i, g := range p.groups {
 		addrs[i] = g.addr
@@ -182,8 +192,10 @@ func (p *Pool) Addrs() []netip.Addr {
 }
 
 // Talker returns a socket to send from at an address that the pool serves at; the
-// caller closes it.
+// caller closes it, before the pool. Any goroutine may call it.
 func (p *Pool) Talker(a netip.Addr) (*udpstamp.Socket, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, g := range p.groups {
 		if g.addr == a {
 			return g.workers[0].sock.Talker()

@@ -142,8 +142,7 @@ func (w *worker) serve() int {
 	for i := range msgs {
 		m := &msgs[i]
 		in := responder.Arrival{From: m.From, Stamp: m.Stamp}
-		switch w.server.Receive(m.Data, &in, policy, snap, &w.replies[w.queued]) {
-		case responder.Answer, responder.Kissed:
+		if !w.control(m) && w.server.Receive(m.Data, &in, policy, snap, &w.replies[w.queued]).Answered() {
 			w.places[w.queued] = i
 			w.queued++
 		}
@@ -152,6 +151,12 @@ func (w *worker) serve() int {
 		}
 	}
 	return len(msgs)
+}
+
+// control hands a control message over. It tells whether m was one that is taken.
+func (w *worker) control(m *udpstamp.Message) bool {
+	c := w.pool.cfg.Control
+	return c != nil && len(m.Data) > 0 && ntp.Mode(m.Data[0]&7) == ntp.ModeControl && c.Control(m)
 }
 
 // send seals the queued answers with the time at which each will leave, and

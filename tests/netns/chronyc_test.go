@@ -24,7 +24,7 @@ type outcome struct {
 // control runs chronyc, or foliotctl, in the namespace of d and against it.
 func (b *bench) control(d *Daemon, program string, args ...string) outcome {
 	b.Helper()
-	cmd := d.Space.Command(append([]string{program, "-h", d.Socket}, args...)...)
+	cmd := d.Space.Command(append([]string{program, "-h", d.Commands}, args...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -103,7 +103,7 @@ func TestChronycChanges(t *testing.T) {
 	config := named(b) + "cmdport 0\nport 0\n"
 	theirs, ours := b.chronyd(b.a, "theirs", config), b.chronyd(b.a, "ours", config)
 	for _, d := range []*Daemon{theirs, ours} {
-		b.until(10*time.Second, "chronyd listens", func() bool { return exists(d.Socket) })
+		b.until(10*time.Second, "chronyd listens", func() bool { return exists(d.Commands) })
 	}
 	link := filepath.Join(b.lab.Dir, "chronyc")
 	b.must(os.Symlink(binaries.Foliotctl, link))
@@ -128,7 +128,7 @@ func TestChronycChanges(t *testing.T) {
 		if _, err := d.Wait(5 * time.Second); err != nil {
 			t.Errorf("%s after shutdown: %v", d.Name, err)
 		}
-		left, err := os.ReadDir(filepath.Dir(d.Socket))
+		left, err := os.ReadDir(filepath.Dir(d.Commands))
 		if b.must(err); len(left) != 0 {
 			t.Errorf("%s: %v is left beside the socket", d.Name, left)
 		}
@@ -145,7 +145,7 @@ func TestChronycOtherUser(t *testing.T) {
 	b.must(errors.Join(os.MkdirAll(dir, 0o770), os.Chmod(dir, 0o770), os.Chown(dir, 65534, 65534)))
 	socket := filepath.Join(dir, "chronyd.sock")
 	d := b.chronyd(b.a, "client", fmt.Sprintf("bindcmdaddress %s\nuser nobody\nserver %s\n", socket, b.link.B4))
-	d.Socket = socket
+	d.Commands = socket
 	b.until(10*time.Second, "chronyd listens", func() bool { return exists(socket) })
 	for range 3 {
 		if got := b.control(d, binaries.Foliotctl, "-m", "timeout 3000", "reselect", "reselect"); got.code != 0 || got.stdout != "200 OK\n200 OK\n" {
