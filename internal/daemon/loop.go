@@ -118,17 +118,21 @@ func (l *loop) listenSignals(ctx context.Context, s *process.Signals) {
 	}
 }
 
+// keepTogether gives all goroutines one processor, since the loop is all the work
+// there is until workers start and make room for themselves. With more the
+// runtime's monitor looks for work to move at each wait: half of the time that a
+// client takes.
+func keepTogether() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+}
+
 // run runs until something ends the daemon.
 func (l *loop) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(l.ended)
-	// The loop is all the work there is. With more than one processor the
-	// runtime's monitor looks for work to move at each wait: half of the time
-	// that a client takes.
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
-	}
 	for !l.stopping && l.w.exit == 0 {
 		events, woken, err := l.w.poller.Wait(l.timeout())
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	runtime.LockOSThread() // the thread that gets the real-time priority runs the loop
 	defer runtime.UnlockOSThread()
+	keepTogether()
 	if err := d.giveFiles(l.Config); err != nil {
 		return err
 	}
