@@ -452,3 +452,36 @@ func BenchmarkBatch(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/exchange")
 }
+
+// TestTalkerCounts: a second socket takes no stamps away from the first, nor, where
+// the kernel counts, makes it take one answer's for another's.
+func TestTalkerCounts(t *testing.T) {
+	for name, f := range map[string]Features{"own ids": Probe(), "counted": counting()} {
+		t.Run(name, func(t *testing.T) {
+			l := newBatchLab(t, loopback4, f, 4, 64)
+			talker, err := l.server.Talker()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer talker.Close()
+			from, err := l.client.LocalAddr()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := talker.Send(&Datagram{To: from, Data: []byte("aside"), TxID: 77}); err != nil {
+				t.Fatal(err)
+			}
+			l.send("one")
+			if msgs, err := l.batch.Recv(); len(msgs) != 1 || err != nil {
+				t.Fatalf("%d messages, %v, want 1", len(msgs), err)
+			}
+			l.batch.Answer(0, 3, 5)
+			if sent, err := l.batch.Flush(); sent != 1 || err != nil {
+				t.Fatalf("sent %d, %v", sent, err)
+			}
+			if txs := l.stamps(1); len(txs) != 1 || txs[0].ID != 5 {
+				t.Errorf("stamps %+v, want one of 5", txs)
+			}
+		})
+	}
+}

@@ -83,14 +83,14 @@ func openServer(o Options, f Features) (*Socket, error) {
 }
 
 // Talker returns a second Socket of the same server socket that only sends: it
-// may be owned by another goroutine than s is. Transmit stamps are not to be asked
-// for on it, since s would get them.
+// may be owned by another goroutine than s is. Nothing that it sends is stamped: s
+// would get the stamps, and a kernel that counts would count them as its own.
 func (s *Socket) Talker() (*Socket, error) {
 	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
 	}
-	t := &Socket{fd: fd, v6: s.v6, features: s.features, precision: s.precision}
+	t := &Socket{fd: fd, v6: s.v6, precision: s.precision}
 	t.prepare()
 	return t, nil
 }
