@@ -67,6 +67,8 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 		e.Smooth = engine.SmoothConfig{Enabled: true, MaxFreq: s.MaxFreq, MaxWander: s.MaxWander, LeapOnly: s.LeapOnly}
 	}
 	e.Stamps, e.ClientLog = WorkerMemory(c, 1)
+	// In Linux it answers only what comes from a peer's port.
+	e.Stamps, e.ClientLog = min(e.Stamps, defaultClients), min(e.ClientLog, defaultClients*clientlog.RecordSize)
 	e.NoServer = c.Server.Port == 0
 	e.SharedPort = c.Server.Port != 0 && c.Client.AcquisitionPort == int(c.Server.Port)
 	e.Policy = responder.Policy{Access: Access(c.Server.Access, f.Lookup), Keys: f.Keys}

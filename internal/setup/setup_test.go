@@ -10,6 +10,7 @@ import (
 
 	"foliot/internal/auth"
 	"foliot/internal/chronyconf"
+	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/discipline"
@@ -149,7 +150,7 @@ acquisitionport 1123
 	if want := (engine.SmoothConfig{Enabled: true, MaxFreq: 400, MaxWander: 0.01, LeapOnly: true}); e.Smooth != want {
 		t.Errorf("smooth %+v, want %+v", e.Smooth, want)
 	}
-	if e.Fallback.Min != 16 || e.Fallback.Max != 19 || e.Leap.Mode != leap.ModeSlew || e.DriftInterval != 60 || e.RefreshEvery != 1000 || e.Stamps != 8192 {
+	if e.Fallback.Min != 16 || e.Fallback.Max != 19 || e.Leap.Mode != leap.ModeSlew || e.DriftInterval != 60 || e.RefreshEvery != 1000 || e.Stamps != 4096 {
 		t.Errorf("fallback %+v, leap %+v, drift interval %g, refresh %g, %d stamps", e.Fallback, e.Leap, e.DriftInterval, e.RefreshEvery, e.Stamps)
 	}
 	if !e.SharedPort || e.NoServer {
@@ -164,7 +165,10 @@ acquisitionport 1123
 
 func TestSwitches(t *testing.T) {
 	for text, check := range map[string]func(*engine.Config) bool{
-		"noclientlog":      func(e *engine.Config) bool { return e.Stamps == 0 },
+		"noclientlog": func(e *engine.Config) bool { return e.Stamps == 0 },
+		"clientloglimit 1073741824": func(e *engine.Config) bool {
+			return e.Stamps == 4096 && e.ClientLog == 4096*clientlog.RecordSize
+		},
 		"clientloglimit 1": func(e *engine.Config) bool { return e.Stamps == 16 },
 		"port 0":           func(e *engine.Config) bool { return e.NoServer },
 		"broadcast 2147483647 ff02::101%eth0 99": func(e *engine.Config) bool {
