@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -291,7 +292,8 @@ func (l *loop) listClients(n news) {
 		n.done <- errors.New("the server port is closed")
 	default:
 		go func() {
-			clients(pool.Clients(), pool.Report().Evicted, now, n.out)
+			list, total := pool.Clients(busiest)
+			clients(list, total, pool.Report().Evicted, now, n.out)
 			n.done <- nil
 		}()
 	}
@@ -311,12 +313,17 @@ func (l *loop) command(verb string, out io.Writer) error {
 	return errUnknownVerb(verb)
 }
 
-// ask hands a verb to the loop and waits for its answer.
+// ask hands a verb to the loop and waits for its answer. An answer that comes too
+// late finds nobody, and out is not written to.
 func (l *loop) ask(ctx context.Context, verb string, out io.Writer) error {
-	n := news{verb: verb, out: out, done: make(chan error, 1)}
+	var text bytes.Buffer
+	n := news{verb: verb, out: &text, done: make(chan error, 1)}
 	l.inbox.put(n)
 	select {
 	case err := <-n.done:
+		if _, werr := text.WriteTo(out); err == nil {
+			err = werr
+		}
 		return err
 	case <-ctx.Done():
 		return ctx.Err()

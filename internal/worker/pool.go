@@ -12,10 +12,12 @@
 package worker
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -282,24 +284,52 @@ func (r *Report) add(w *worker) {
 	}
 }
 
-// census is how many records are copied between two batches of packets.
+// census is how many records are looked at between two batches of packets.
 const census = 4096
 
-// Clients returns copies of the records of all clients. Any goroutine may call it.
-func (p *Pool) Clients() (list []clientlog.Record) {
+// Clients returns copies of the records of the n clients that ask most, the busiest
+// first, and how many clients there are. It needs no more memory where there are
+// many. Any goroutine may call it.
+func (p *Pool) Clients(n int) (list []clientlog.Record, total int) {
+	r := ranking{n: n}
 	for _, w := range p.running() {
-		slots := w.server.Clients().Slots() // it never changes
+		table := w.server.Clients()
+		slots := table.Slots() // it never changes
 		for from := 0; from < slots; from += census {
-			w.do(func() {
-				for i := from; i < min(from+census, slots); i++ {
-					if r := w.server.Clients().At(i); r != nil {
-						list = append(list, *r)
-					}
-				}
-			})
+			w.do(func() { r.take(table, from, min(from+census, slots)) })
+			r.cut()
 		}
 	}
-	return list
+	return r.list, r.total
+}
+
+// ranking is the n busiest of total clients.
+type ranking struct {
+	list     []clientlog.Record
+	n, total int
+	least    uint32 // no more requests than this do not count, since n clients have as many
+}
+
+// take adds those in the slots from one to before another; it runs on the thread
+// that owns the table.
+func (k *ranking) take(t *clientlog.Table, from, to int) {
+	for i := from; i < to; i++ {
+		if r := t.At(i); r != nil {
+			k.total++
+			if r.Hits > k.least {
+				k.list = append(k.list, *r)
+			}
+		}
+	}
+}
+
+// cut sorts the list and drops those behind the first n.
+func (k *ranking) cut() {
+	slices.SortStableFunc(k.list, func(a, b clientlog.Record) int { return cmp.Compare(b.Hits, a.Hits) })
+	if len(k.list) >= k.n {
+		k.list = k.list[:k.n]
+		k.least = k.list[k.n-1].Hits
+	}
 }
 
 // Slots returns how many records of clients there is room for in all workers. Any

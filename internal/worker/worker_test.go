@@ -204,7 +204,10 @@ func TestCounts(t *testing.T) {
 	if r.Answered() != clients || r.Refused() != 3*clients+1 || r.Unsent != 0 || r.Dropped != 0 || r.Versions[3] != clients {
 		t.Errorf("report %+v", r)
 	}
-	records := b.pool.Clients()
+	records, total := b.pool.Clients(2 * clients)
+	if some, n := b.pool.Clients(3); len(some) != 3 || n != clients || total != clients {
+		t.Errorf("%d of %d clients, then all %d, want 3 of %d", len(some), n, total, clients)
+	}
 	seen := make(map[clientlog.Prefix]bool)
 	for i := range records {
 		if seen[records[i].Prefix] || records[i].Hits != 1 {
@@ -214,6 +217,33 @@ func TestCounts(t *testing.T) {
 	}
 	if len(seen) != clients {
 		t.Errorf("%d clients are remembered, want %d", len(seen), clients)
+	}
+}
+
+// TestRanking: from whatever order the busiest come first, and never more than are
+// asked for.
+func TestRanking(t *testing.T) {
+	r := ranking{n: 5}
+	for seed := range uint64(20) {
+		table := clientlog.New(1<<14, clientlog.HashKey{seed, 1})
+		for i := range 100 {
+			who := clientlog.PrefixOf(netip.AddrFrom4([4]byte{10, 0, byte(seed), byte(i)}))
+			for range (i*37+int(seed))%100 + 1 {
+				table.Hit(who, clock.At[clock.Realtime](1e18), 4, nil, nil)
+			}
+		}
+		for from := 0; from < table.Slots(); from += 16 {
+			r.take(table, from, min(from+16, table.Slots()))
+			r.cut()
+		}
+	}
+	if len(r.list) != 5 || r.total != 2000 {
+		t.Fatalf("%d of %d clients, want 5 of 2000", len(r.list), r.total)
+	}
+	for i := range r.list {
+		if r.list[i].Hits != 100 {
+			t.Errorf("place %d has %d requests, want 100", i, r.list[i].Hits)
+		}
 	}
 }
 
@@ -274,7 +304,7 @@ func TestRateLimit(t *testing.T) {
 	if n := r.Answered(); n < 5 || n > 45 || r.Verdicts[responder.Limited] != requests-n {
 		t.Errorf("%d of %d answered, %d limited", n, requests, r.Verdicts[responder.Limited])
 	}
-	if records := b.pool.Clients(); len(records) != 1 || records[0].Hits != requests || records[0].Drops != uint32(requests-r.Answered()) {
+	if records, _ := b.pool.Clients(1 << 20); len(records) != 1 || records[0].Hits != requests || records[0].Drops != uint32(requests-r.Answered()) {
 		t.Errorf("records %+v", records)
 	}
 }
