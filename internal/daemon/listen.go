@@ -132,18 +132,9 @@ func (w *world) poolConfig() worker.Config {
 	return c
 }
 
-// closeServer closes everything at the server port. Sockets of clients and peers
-// that share the port go first: the kernel numbers the sockets of a port in
-// the order in which they were opened, and the workers must be the first.
+// closeServer closes everything at the server port.
 func (w *world) closeServer() {
-	for id := range w.srv.peers {
-		w.hangup(id)
-	}
-	if w.acqPort != 0 && w.acqPort == w.cfg.Server.Port {
-		for id := range w.clients {
-			w.hangup(id)
-		}
-	}
+	w.clearPort()
 	for _, s := range w.srv.talkers {
 		s.Close()
 	}
@@ -156,6 +147,21 @@ func (w *world) closeServer() {
 	w.srv.ntpq, w.srv.pool, w.srv.talkers, w.srv.closed, w.srv.retry = nil, nil, nil, nil, clock.Mono{}
 }
 
+// clearPort closes the sockets of clients and peers that share the server port. They
+// are opened again when they are needed, after those of the workers: the kernel
+// numbers the sockets of a port in the order in which they were opened, and the
+// workers must be the first.
+func (w *world) clearPort() {
+	for id := range w.srv.peers {
+		w.hangup(id)
+	}
+	if w.acqPort != 0 && w.acqPort == w.cfg.Server.Port {
+		for id := range w.clients {
+			w.hangup(id)
+		}
+	}
+}
+
 // deaf tells whether there should be server sockets but none could be opened.
 func (w *world) deaf() bool {
 	return len(w.srv.closed) > 0 && (w.srv.pool == nil || w.srv.pool.Threads() == 0)
@@ -163,6 +169,7 @@ func (w *world) deaf() bool {
 
 // listenAgain tries once more where no socket could be opened.
 func (w *world) listenAgain() {
+	w.clearPort()
 	var left []netip.Addr
 	for _, a := range w.srv.closed {
 		if err := w.srv.pool.Open(a); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"foliot/internal/acl"
+	"foliot/internal/clientlog"
 	"foliot/internal/mode6"
 	"foliot/internal/sysclock"
 	"foliot/internal/udpstamp"
@@ -121,7 +122,7 @@ func (q *ntpq) answer(c *question) {
 	if err != nil {
 		return
 	}
-	r := mode6.Request{Octets: c.octets, From: c.from, Now: sysclock.Read(), State: s, Clients: q.pool.Clients}
+	r := mode6.Request{Octets: c.octets, From: c.from, Now: sysclock.Read(), State: s, Clients: q.clients}
 	q.resp.SetPolicy(*q.policy.Load())
 	frags := q.resp.Respond(&r)
 	q.mu.Lock()
@@ -132,6 +133,11 @@ func (q *ntpq) answer(c *question) {
 			return // what ntpq misses it asks for again
 		}
 	}
+}
+
+func (q *ntpq) clients() []clientlog.Record {
+	list, _ := q.pool.Clients(shownClients)
+	return list
 }
 
 // talker returns the socket to answer c from, nil if there is none any more.

@@ -79,10 +79,14 @@ func (p *pages) measured(ev *engine.Event) {
 	}
 }
 
-// clientRecords returns copies of the records of all clients.
+// shownClients bounds how many clients a view is given.
+const shownClients = 10_000
+
+// clientRecords returns copies of the records of the busiest clients.
 func (l *loop) clientRecords() []clientlog.Record {
 	if pool := l.view.Pool(); pool != nil {
-		return pool.Clients()
+		list, _ := pool.Clients(shownClients)
+		return list
 	}
 	return nil
 }

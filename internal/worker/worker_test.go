@@ -3,10 +3,12 @@
 package worker
 
 import (
+	"errors"
 	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -244,6 +246,24 @@ func TestRanking(t *testing.T) {
 		if r.list[i].Hits != 100 {
 			t.Errorf("place %d has %d requests, want 100", i, r.list[i].Hits)
 		}
+	}
+}
+
+// TestOccupied: where another pool serves none may share.
+func TestOccupied(t *testing.T) {
+	b := newBench(t, 1, loopback4)
+	p := NewPool(b.pool.cfg)
+	defer p.Close()
+	for _, a := range []netip.Addr{loopback4, netip.IPv4Unspecified()} {
+		if err := p.Open(a); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("open %s beside another pool: %v, want address already in use", a, err)
+		}
+	}
+	if err := p.Open(netip.MustParseAddr("127.0.0.2")); err != nil {
+		t.Error(err)
+	}
+	if err := b.pool.Open(netip.MustParseAddr("127.0.0.3")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package netns
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -38,5 +39,29 @@ func TestRoomForWorkers(t *testing.T) {
 		if n, err := strconv.Atoi(all[len(all)-1][1]); err != nil || !tt.want(n) {
 			t.Errorf("configuration %q: Go's scheduler has %d processors, %v", tt.config, n, err)
 		}
+	}
+}
+
+// TestPortTaken: where another daemon of the same user serves, which permits to
+// share its port, foliotd says so and does not start.
+func TestPortTaken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	first := b.foliotd(b.b, "first", "allow all\nlocal stratum 5\n")
+	b.until(10*time.Second, "foliotd runs", func() bool {
+		_, err := first.Ctl("status")
+		return err == nil
+	})
+	second := b.foliotd(b.b, "second", "allow all\nlocal stratum 7\n")
+	b.until(10*time.Second, "the second ends", func() bool {
+		return strings.Contains(second.Log(), "could not open any NTP server socket")
+	})
+	if !strings.Contains(second.Log(), "address already in use") {
+		t.Error("the second does not say why")
+	}
+	client := b.chronyd(b.a, "client", fmt.Sprintf("server %s %s\n", b.link.B4, fast))
+	all := b.measured(client, b.link.B4, 3, 15*time.Second)
+	if got := all[len(all)-1].Stratum; got != 5 {
+		t.Errorf("stratum %d is served, want 5 of the first", got)
 	}
 }
