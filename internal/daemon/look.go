@@ -26,7 +26,12 @@ func (l *loop) do(ctx context.Context, f func()) error {
 	case err := <-done:
 		return err
 	case <-l.ended:
-		return errStopped
+		select {
+		case err := <-done: // it was what ended the loop
+			return err
+		default:
+			return errStopped
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,10 +55,23 @@ var moving = regexp.MustCompile(`^(tracking|serverstats|smoothing|waitsync|sourc
 var figures = regexp.MustCompile(`[-+ ]*[0-9][0-9.]*([num]?s|[mhdy])?`)
 
 func form(command, text string) string {
+	if strings.HasSuffix(command, " -a") {
+		text = sorted(unresolved.ReplaceAllString(text, "ID#n"))
+	}
 	if !moving.MatchString(command) {
 		return text
 	}
 	return figures.ReplaceAllString(text, "#")
+}
+
+// unresolved are sources without an address. Which of those of a pool gets the
+// first address is chance.
+var unresolved = regexp.MustCompile(`ID#[0-9]+`)
+
+func sorted(text string) string {
+	lines := strings.Split(text, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 // TestChronycReports holds foliotctl against stock chronyc, with a stock chronyd
