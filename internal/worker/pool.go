@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -56,6 +55,7 @@ type Pool struct {
 	snapshot atomic.Pointer[responder.Snapshot]
 	policy   atomic.Pointer[responder.Policy]
 	links    atomic.Pointer[links]
+	room     *room
 	ended    chan struct{}
 	started  bool
 	closed   bool
@@ -69,11 +69,12 @@ type group struct {
 
 // NewPool returns a pool that serves nowhere yet.
 func NewPool(c Config) *Pool {
-	p := &Pool{cfg: c, random: rand.NewChaCha8(c.Seed), ended: make(chan struct{})}
+	p := &Pool{cfg: c, random: rand.NewChaCha8(c.Seed), ended: make(chan struct{}), room: newRoom()}
 	p.snapshot.Store(&responder.Snapshot{Leap: ntp.LeapUnsync})
 	p.policy.Store(&responder.Policy{})
 	p.lookAtLinks()
 	go p.followLinks()
+	go p.room.keep(p.Threads, p.ended)
 	return p
 }
 
@@ -147,24 +148,15 @@ func (p *Pool) Start() {
 }
 
 func (p *Pool) start(g *group) {
-	p.makeRoom()
 	for _, w := range g.workers {
 		go w.run()
 	}
 }
 
-// makeRoom lets all workers, the loop and the rest of the program run at once, as
-// far as Go's scheduler has a say: a worker under load never pauses, and the loop
-// must not wait for one. Sharing out the processors is the kernel's business.
-func (p *Pool) makeRoom() {
-	const others = 2
-	if n := p.Threads() + others; n > runtime.GOMAXPROCS(0) {
-		runtime.GOMAXPROCS(n)
-	}
-}
-
-// Threads returns the number of workers.
+// Threads returns the number of workers. Any goroutine may call it.
 func (p *Pool) Threads() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, g := range p.groups {
 		n += len(g.workers)
 	}

@@ -108,12 +108,15 @@ func (w *worker) run() {
 	}
 }
 
-// glance is how long a worker waits for the next request as if it was busy.
+// glance is how long a worker under load waits for the next request.
 const glance = time.Millisecond
 
 // wait lets requests come together after a batch of n: not at all after a full
 // one, for a moment under load, else until there is one.
 func (w *worker) wait(n int) {
+	if n > 0 && w.pacer.crowded() {
+		w.pool.room.need()
+	}
 	if n == batchSize {
 		return
 	}
@@ -121,7 +124,10 @@ func (w *worker) wait(n int) {
 		udpstamp.Pause(d)
 		return
 	}
-	something, stamps := w.waiter.Glance(glance)
+	something, stamps := false, false
+	if w.pool.room.wide.Load() {
+		something, stamps = w.waiter.Glance(glance)
+	}
 	if !something {
 		stamps = w.waiter.Wait()
 	}
