@@ -2,7 +2,10 @@ module foliot
 
 go 1.26.0
 
-require golang.org/x/sys v0.49.0
+require (
+	github.com/facebook/time v0.0.0-20260822211804-f81aedc1c1e3
+	golang.org/x/sys v0.49.0
+)
 
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect

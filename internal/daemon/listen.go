@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"foliot/internal/clock"
@@ -70,11 +71,7 @@ func (w *world) bind() {
 		w.srv.pool.Publish(w.srv.snapshot)
 	}
 	w.srv.pool.Enact(w.srv.policy)
-	addrs := w.cfg.Server.BindAddresses
-	if len(addrs) == 0 {
-		addrs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
-	}
-	for _, a := range addrs {
+	for _, a := range serverAddrs(w.cfg.Server.BindAddresses) {
 		err := w.srv.pool.Open(a)
 		switch {
 		case err == nil:
@@ -92,6 +89,26 @@ func (w *world) bind() {
 	w.schedule()
 }
 
+// serverAddrs are the addresses to open sockets at: all of both families without
+// bindaddress, and none twice: an unspecified address is all of its family.
+func serverAddrs(bind []netip.Addr) []netip.Addr {
+	all := []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	if len(bind) == 0 {
+		return all
+	}
+	var list []netip.Addr
+	for _, a := range bind {
+		whole := all[1]
+		if a.Is4() {
+			whole = all[0]
+		}
+		if a == whole || !slices.Contains(bind, whole) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
 // poolConfig says how to serve.
 func (w *world) poolConfig() worker.Config {
 	c := worker.Config{Socket: w.options, Threads: w.cfg.Server.Workers}
@@ -100,7 +117,7 @@ func (w *world) poolConfig() worker.Config {
 	if c.Threads == 0 {
 		c.Threads = runtime.NumCPU()
 	}
-	c.Stamps, c.Log = setup.WorkerMemory(w.cfg, c.Threads*max(len(w.cfg.Server.BindAddresses), 2))
+	c.Stamps, c.Log = setup.WorkerMemory(w.cfg, c.Threads*len(serverAddrs(w.cfg.Server.BindAddresses)))
 	rand.Read(c.Seed[:]) // never fails: crypto/rand ends the process instead
 	return c
 }

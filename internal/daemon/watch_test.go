@@ -136,6 +136,25 @@ func TestListenAgain(t *testing.T) {
 	}
 }
 
+func TestServerAddrs(t *testing.T) {
+	for bind, want := range map[string]string{
+		"": "0.0.0.0 ::", "192.0.2.1": "192.0.2.1", "192.0.2.1 ::1 192.0.2.2": "192.0.2.1 ::1 192.0.2.2",
+		"192.0.2.1 0.0.0.0 ::1": "0.0.0.0 ::1", ":: ::1": "::",
+	} {
+		var list []netip.Addr
+		for _, a := range strings.Fields(bind) {
+			list = append(list, netip.MustParseAddr(a))
+		}
+		var got []string
+		for _, a := range serverAddrs(list) {
+			got = append(got, a.String())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("bindaddress %q: sockets at %q, want %q", bind, got, want)
+		}
+	}
+}
+
 // TestFloodIsBounded sends a peer's socket more than one wake may take. The
 // datagrams are longer than the buffers, so that the engine does not see them.
 func TestFloodIsBounded(t *testing.T) {

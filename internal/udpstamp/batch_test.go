@@ -4,8 +4,10 @@ package udpstamp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -315,6 +317,25 @@ func TestSteerIPv6(t *testing.T) {
 	if len(got) != 1 || got[0] != 10 {
 		t.Errorf("sockets got %v datagrams of one address, want one of them 10", got)
 	}
+}
+
+// TestGroupIsAlone: a port that another socket has is refused, even one that
+// would share it; the sockets of a group may then be joined by connected ones.
+func TestGroupIsAlone(t *testing.T) {
+	group := openGroup(t, loopback4, 2, 1)
+	at, err := group[0].LocalAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more, err := OpenGroup(Options{Local: loopback4, Port: at.Port()}, 2, 1); !errors.Is(err, syscall.EADDRINUSE) {
+		closeAll(more)
+		t.Errorf("a second group at one port: %v, want EADDRINUSE", err)
+	}
+	c, err := OpenClient(netip.AddrPortFrom(loopback4, 9), Options{Local: loopback4, Port: at.Port()})
+	if err != nil {
+		t.Fatalf("a connected socket beside a group: %v", err)
+	}
+	c.Close()
 }
 
 // TestDrops: the kernel counts what finds the buffer full.

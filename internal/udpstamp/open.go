@@ -30,6 +30,9 @@ type Options struct {
 	Device string
 	// DSCP is the differentiated services code point of what is sent, 0..63.
 	DSCP uint8
+	// Exclusive makes a server refuse a port that any other socket has, also if
+	// that would share it.
+	Exclusive bool
 	// FreeBind lets a server bind to an address that the machine does not have
 	// yet (IP_FREEBIND).
 	FreeBind bool
@@ -229,7 +232,7 @@ func (s *Socket) bindClient(local netip.Addr, port uint16) error {
 }
 
 func (s *Socket) listen(o Options) error {
-	if o.Port != 0 {
+	if o.Port != 0 && !o.Exclusive {
 		if err := s.share(); err != nil {
 			return err
 		}
