@@ -30,7 +30,6 @@ func (p *parser) serverDirectives() map[string]directive {
 		"cmddeny":        access(&cmd.Access, false),
 		"cmdport":        one(integer(&cmd.Port, 0, math.MaxUint16)),
 		"cmdratelimit":   rateLimit(&cmd.RateLimit, false),
-		"manual":         on(&cmd.Manual),
 		"opencommands":   {0, -1, p.openCommands},
 	}
 }

@@ -31,6 +31,7 @@ var settings = []struct {
 	{"maxchange 1000 1 2", func(c *config.Config) {
 		c.Clock.MaxChange = config.MaxChange{Set: true, Offset: 1000, Start: 1, Ignore: 2}
 	}},
+	{"manual", func(c *config.Config) { c.Clock.Manual = true }},
 	{"rtcsync", func(c *config.Config) { c.Clock.RTCSync = true }},
 	{"leapsectz right/UTC", func(c *config.Config) { c.Leap.TimeZone = "right/UTC" }},
 	{"leapseclist /l", func(c *config.Config) { c.Leap.List = "/l" }},
@@ -91,7 +92,6 @@ var settings = []struct {
 	}},
 	{"bindcmdaddress /", func(c *config.Config) { c.Command.Sockets = nil }},
 	{"bindcmdaddress 2001:db8::1", func(c *config.Config) { c.Command.BindAddr6 = v6 }},
-	{"manual", func(c *config.Config) { c.Command.Manual = true }},
 	{"bindcmddevice e", func(c *config.Config) { c.Command.BindDevice = "e" }},
 	{"opencommands", func(c *config.Config) { c.Command.Open = []string{} }},
 	{"opencommands Tracking ntpdata", func(c *config.Config) { c.Command.Open = []string{"tracking", "ntpdata"} }},

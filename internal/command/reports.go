@@ -317,5 +317,12 @@ func tests(t source.Tests) (flags uint16) {
 
 // manualList is the report of the times that a person typed.
 func manualList(s *state.State, _ []byte) (cmdmon.Reply, cmdmon.Status) {
-	return &cmdmon.ManualListReply{}, cmdmon.Success
+	m := &cmdmon.ManualListReply{N: uint32(min(len(s.Manual), cmdmon.MaxManualSamples))}
+	for i, x := range s.Manual[:m.N] {
+		m.Samples[i] = cmdmon.ManualSample{
+			When: cmdmon.ToTimespec(x.When), Slewed: negative(float64(x.Offset)),
+			Original: negative(float64(x.Original)), Residual: negative(float64(x.Residual)),
+		}
+	}
+	return m, cmdmon.Success
 }

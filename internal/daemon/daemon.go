@@ -173,8 +173,12 @@ func (d *daemon) load() (*Loaded, error) {
 	return l, nil
 }
 
+func (d *daemon) machine() *setup.Machine {
+	return &setup.Machine{Quantum: d.quantum, Controlled: d.control, Seed: d.seed}
+}
+
 func (d *daemon) engineConfig(l *Loaded) engine.Config {
-	cfg := setup.Engine(l.Config, &l.Files, &setup.Machine{Quantum: d.quantum, Controlled: d.control, Seed: d.seed})
+	cfg := setup.Engine(l.Config, &l.Files, d.machine())
 	cfg.OneShot = d.opts.OneShot()
 	return cfg
 }

@@ -111,8 +111,6 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 func (l *loop) survey(s *state.State) *worker.Pool {
 	survey.Take(l.e, l.w.Now(), s)
 	s.Started = l.began
-	s.Clock = l.w.did
-	s.Clock.Controlled, s.Clock.Precision = l.d.control, l.d.quantum
 	s.Kernel = kernelState(l.w.clock)
 	tai := s.Config.TAI
 	s.Config = configState(l.d.opts, l.d.inForce)

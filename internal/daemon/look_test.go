@@ -63,17 +63,3 @@ func TestViewer(t *testing.T) {
 		t.Errorf("a State after the end: %v, want %v", err, errStopped)
 	}
 }
-
-func TestCountsChanges(t *testing.T) {
-	w, _ := testWorld(t)
-	w.clock = &foundClock{}
-	w.SetClock(&engine.Action{Kind: engine.ActFrequency, Frequency: 1e-6, Base: 1e-6})
-	w.SetClock(&engine.Action{Kind: engine.ActStep, Offset: 2})
-	if w.did.Slews != 1 || w.did.Steps != 0 || w.did.Failures != 0 {
-		t.Errorf("after one rate and a step that was not made: %+v", w.did)
-	}
-	w.count(&engine.Action{Kind: engine.ActStep, Offset: -0.5}, &sysclock.Done{OK: true})
-	if w.did.Steps != 1 || w.did.StepSum != -0.5 {
-		t.Errorf("after a step: %+v", w.did)
-	}
-}

@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"foliot/internal/acl"
 	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/engine"
 	"foliot/internal/logfile"
 	"foliot/internal/narrate"
+	"foliot/internal/responder"
 	"foliot/internal/setup"
 	"foliot/internal/sysclock"
 	"foliot/internal/udpstamp"
@@ -113,6 +115,16 @@ func TestSetClockTellsFailuresOnce(t *testing.T) {
 	c.err, a.Frequency = nil, a.Base
 	if w.SetClock(a); w.slewing {
 		t.Error("slewing after the rate went back to its base")
+	}
+}
+
+// A policy that a command changed is the one by which requests are answered.
+func TestEnact(t *testing.T) {
+	w := &world{}
+	p := responder.Policy{Access: acl.New([]acl.Rule{{Allow: true, Everything: true}})}
+	w.Do(&engine.Action{Kind: engine.ActPolicy, Policy: p})
+	if w.srv.policy.Access != p.Access {
+		t.Error("the policy of an action is not in force")
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"foliot/internal/ntp"
 	"foliot/internal/process"
 	"foliot/internal/resolve"
-	"foliot/internal/state"
 	"foliot/internal/sysclock"
 	"foliot/internal/udpstamp"
 )
@@ -55,8 +54,7 @@ type world struct {
 	options udpstamp.Options
 
 	exit       engine.ExitReason
-	slewing    bool        // the clock runs so far off its base that sleeps get longer
-	did        state.Clock // to the clock
+	slewing    bool // the clock runs so far off its base that sleeps get longer
 	clockFail  failing
 	statusFail bool
 }
@@ -87,28 +85,14 @@ func (w *world) SetClock(a *engine.Action) engine.ClockDone {
 		if w.clockFail.began() {
 			level = slog.LevelWarn
 		}
-		w.did.Failures++
 		w.log.Log(context.Background(), level, err.Error())
 		return engine.ClockDone(done)
 	}
 	w.clockFail.ended()
-	w.count(a, &done)
 	if a.Kind == engine.ActFrequency {
 		w.slewing = math.Abs(float64(a.Frequency-a.Base)) > slewRate
 	}
 	return engine.ClockDone(done)
-}
-
-// count remembers what was done to the clock.
-func (w *world) count(a *engine.Action, done *sysclock.Done) {
-	switch {
-	case !done.OK:
-	case a.Kind == engine.ActStep:
-		w.did.Steps++
-		w.did.StepSum += float64(a.Offset)
-	default:
-		w.did.Slews++
-	}
 }
 
 // Send implements engine.World. A request that cannot be sent is as good as
@@ -222,6 +206,8 @@ func (w *world) Do(a *engine.Action) {
 		w.setStatus(&a.Status)
 	case engine.ActPublish:
 		w.publish(&a.Snapshot)
+	case engine.ActPolicy:
+		w.enact(a.Policy)
 	case engine.ActDrift:
 		w.saveDrift(a.Drift)
 	case engine.ActEvent:
@@ -231,8 +217,6 @@ func (w *world) Do(a *engine.Action) {
 			w.notifier.Status("synchronised to " + a.Event.Source.Name)
 		case engine.EvUnselected:
 			w.notifier.Status("not synchronised")
-		case engine.EvJump, engine.EvInterference:
-			w.did.Foreign++
 		case engine.EvAdded:
 			if w.added != nil {
 				w.added(a.Event.Source)

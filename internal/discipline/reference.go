@@ -95,6 +95,12 @@ func (r *Reference) Configure(cfg Config) {
 	r.cfg = cfg
 }
 
+// SetMakeStep changes makestep: the next limit updates may step (0 = none, < 0 =
+// all) what is beyond threshold seconds.
+func (r *Reference) SetMakeStep(threshold float64, limit int) {
+	r.cfg.StepThreshold, r.cfg.StepLimit, r.stepsIn = threshold, limit, limit
+}
+
 // RMSOffset returns the long-term mean square root of the offsets, seconds.
 func (r *Reference) RMSOffset() float64 { return math.Sqrt(r.rms2) }
 
@@ -172,6 +178,18 @@ func (r *Reference) Followed(u *Update, made clock.Frequency, plan *Plan) {
 		r.settled = r.rms2 > 0 && r.rms2 < sq
 		r.rms2 = sq
 	}
+}
+
+// manualSkew is what is claimed of the frequency after a time was typed, as in
+// chrony: 10 %, written with nines.
+const manualSkew = 0.099999999
+
+// Told notes that the clock follows u, which a person gave, and no source: it is
+// as right as a person can be, so nothing is claimed about it.
+func (r *Reference) Told(u *Update, made clock.Frequency, plan *Plan) {
+	r.Followed(u, made, plan)
+	r.Lose()
+	r.Stratum, r.Residual, r.Skew = 0, 0, manualSkew
 }
 
 // Updates returns how many updates were followed.

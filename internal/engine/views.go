@@ -5,9 +5,7 @@ package engine
 import (
 	"iter"
 
-	"foliot/internal/clock"
 	"foliot/internal/selection"
-	"foliot/internal/smooth"
 	"foliot/internal/source"
 )
 
@@ -31,30 +29,5 @@ func (e *Engine) Views() iter.Seq[View] {
 	}
 }
 
-// Unresolved returns the names of which no address is in use.
-func (e *Engine) Unresolved() (names []string) {
-	used := make(map[*entry]bool, len(e.entries))
-	for _, m := range e.members {
-		used[m.entry] = true
-	}
-	for _, n := range e.entries {
-		if !used[n] && !n.literal {
-			names = append(names, n.cfg.Name)
-		}
-	}
-	return names
-}
-
-// Smoothing returns the state of smoothtime at now, false without it.
-func (e *Engine) Smoothing(now clock.Now) (smooth.State, bool) {
-	if e.smooth == nil {
-		return smooth.State{}, false
-	}
-	return e.smooth.State(e.served(now)), true
-}
-
 // TAI returns TAI-UTC in seconds, 0 if it is not known.
 func (e *Engine) TAI() int { return e.leap.TAI() }
-
-// Updates returns how many updates the clock followed.
-func (e *Engine) Updates() uint64 { return uint64(e.ref.Updates()) }

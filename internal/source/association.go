@@ -63,11 +63,10 @@ type Association struct {
 	median    *stats.Median
 	quantile  *stats.Quantile
 	report    Report
-	valid     bool         // report holds something
-	confirmed clock.Mono   // when a surprise was looked into last
-	near      bool         // the last round trip was that of a local network
-	fresh     bool         // there is a new sample since Fresh was asked
-	measured  clock.Offset // of the newest sample, without corrections since
+	valid     bool       // report holds something
+	confirmed clock.Mono // when a surprise was looked into last
+	near      bool       // the last round trip was that of a local network
+	fresh     bool       // there is a new sample since Fresh was asked
 	mono      monoState
 	Counters  Counters
 }
@@ -124,9 +123,13 @@ func New(cfg Config, est stats.Estimator) *Association {
 func (a *Association) Config() *Config { return &a.cfg }
 
 // Configure changes what can change while the history stays: everything but
-// address, kind and estimator.
+// address, kind and estimator. Another correction (option offset) counts for the
+// samples of the past too.
 func (a *Association) Configure(cfg Config) {
 	cfg.Addr, cfg.Symmetric = a.cfg.Addr, a.cfg.Symmetric
+	if by := cfg.Correction - a.cfg.Correction; by != 0 {
+		a.Shift(by)
+	}
 	a.cfg = cfg
 	a.auto = cfg.Version
 	a.register.SetLimits(cfg.Limits)
@@ -178,10 +181,6 @@ func (a *Association) Estimate(t clock.Served) (stats.Estimate, bool) {
 	return e.At(t), ok
 }
 
-// Measured returns the offset of the newest sample as it was measured, without the
-// corrections since.
-func (a *Association) Measured() clock.Offset { return a.measured }
-
 // Remote returns the last valid packet's header, if there was one.
 func (a *Association) Remote() (*ntp.Packet, bool) { return &a.remote.packet, a.valid }
 
@@ -222,12 +221,19 @@ func (a *Association) Forget() {
 	a.poll.restart(&a.cfg)
 }
 
+// Restart drops everything that is known of the source, whether it answers
+// included.
+func (a *Association) Restart() {
+	a.Forget()
+	a.valid, a.reach, a.reaches, a.missed, a.missedOld = false, 0, 0, 0, 0
+}
+
 // Redirect points the association at another address and starts over.
 func (a *Association) Redirect(addr netip.AddrPort, now clock.Now, env *Env) {
 	a.cfg.Addr = addr
 	online := a.state != Offline
-	a.Forget()
-	a.valid, a.reach, a.reaches, a.missed, a.missedOld = false, 0, 0, 0, 0
+	a.Restart()
+	a.report = Report{}
 	if online {
 		a.state = Offline
 		a.Online(now, env)
@@ -241,7 +247,6 @@ func (a *Association) Restore(samples []stats.Sample, reach uint8, reaches int, 
 		return false
 	}
 	for _, s := range samples {
-		a.measured = s.Offset
 		a.register.Add(s)
 		a.estimator.Add(a.register)
 	}

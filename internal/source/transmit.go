@@ -66,7 +66,7 @@ func (a *Association) takeOffline() {
 }
 
 // StartBurst makes up to total requests in quick succession until good of them
-// gave samples.
+// gave samples. Without effect during a burst.
 func (a *Association) StartBurst(good, total int, now clock.Now, env *Env) {
 	switch a.state {
 	case Online:
@@ -259,13 +259,13 @@ func (r *Reference) Describe(p *ntp.Packet) {
 // request was handed to the kernel.
 func (a *Association) Sealed(t ntp.Timestamp, at clock.Served) {
 	a.local.txNTP = t
+	a.Counters.TxStamps.moved(a.local.tx.kind, clock.StampDaemon)
 	a.local.tx = moment{at: at, kind: clock.StampDaemon}
 }
 
 // Transmitted tells when the last request left. A stamp from nearer to the wire
 // replaces one from farther away, unless they differ by more than 1 s.
 func (a *Association) Transmitted(s clock.Stamp, env *Env) {
-	a.Counters.Tx[s.Kind]++
 	at := env.Correction.Served(s.Time)
 	old := &a.local.tx
 	if old.kind != clock.StampNone {
@@ -273,6 +273,7 @@ func (a *Association) Transmitted(s clock.Stamp, env *Env) {
 			return
 		}
 	}
+	a.Counters.TxStamps.moved(old.kind, s.Kind)
 	*old = moment{at: at, err: s.Err, kind: s.Kind}
 }
 

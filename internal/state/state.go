@@ -33,6 +33,7 @@ type State struct {
 	Sources  []Source      // in the order of the configuration; associations, not names
 	Unsolved []string      // names that have not resolved
 	EntryIDs []uint32      // of those, in the same order, for as long as the daemon runs
+	Manual   []Typed       // times that people typed, the oldest first
 	Smooth   Smoothing     // smoothtime
 	Server   Server        // requests of clients
 	Config   Configuration // what was decided and matters to views
@@ -169,6 +170,14 @@ type Auth struct {
 	KeyType   string // as in key files
 	KeyBits   int
 	Failures  uint64 // answers that were not authentic
+}
+
+// Typed is a time that somebody typed.
+type Typed struct {
+	When     clock.Served
+	Offset   clock.Offset // with all corrections since
+	Original clock.Offset // as it was typed
+	Residual clock.Offset // off the line that was followed
 }
 
 // Smoothing is what smoothtime adds to served time.

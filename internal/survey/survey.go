@@ -9,7 +9,7 @@
 package survey
 
 import (
-	"math"
+	"net/netip"
 
 	"foliot/internal/clock"
 	"foliot/internal/engine"
@@ -27,7 +27,22 @@ func Take(e *engine.Engine, now clock.Now, s *state.State) {
 		s.Sources = append(s.Sources, state.Source{})
 		one(&s.Sources[len(s.Sources)-1], &v, s.Served)
 	}
-	s.Unsolved = e.Unresolved()
+	s.Unsolved, s.EntryIDs = nil, nil
+	for id, name := range e.Unresolved() {
+		if _, err := netip.ParseAddr(name); err == nil {
+			continue // configured twice: another source has the address
+		}
+		s.Unsolved, s.EntryIDs = append(s.Unsolved, name), append(s.EntryIDs, uint32(id))
+	}
+	s.Manual = s.Manual[:0]
+	for _, m := range e.ManualSamples() {
+		s.Manual = append(s.Manual, state.Typed(m))
+	}
+	n := e.ClockCounts()
+	s.Clock = state.Clock{
+		Controlled: e.Controlled(), Steps: n.Steps, StepSum: n.StepSum, Slews: n.Slews,
+		Foreign: n.Foreign, Failures: n.Failures, Precision: e.Quantum(),
+	}
 	s.Smooth = smoothing(e, now)
 	s.Server.Open = e.Listening()
 	s.Server.Engine = e.Server().Counters
@@ -41,7 +56,7 @@ func tracking(e *engine.Engine, now clock.Now) state.Tracking {
 		Stratum: t.Stratum, RefID: ntp.RefID(t.RefID), Leap: ntp.Leap(t.Leap), RefTime: t.RefTime,
 		Remaining: t.Remaining, LastOffset: t.LastOffset, RMSOffset: t.RMSOffset, OffsetSD: t.OffsetSD,
 		Frequency: t.Frequency, Residual: t.Residual, Skew: t.Skew,
-		RootDelay: t.RootDelay, RootDisp: t.RootDisp, Interval: t.Interval, Updates: e.Updates(),
+		RootDelay: t.RootDelay, RootDisp: t.RootDisp, Interval: t.Interval, Updates: uint64(t.Updates),
 	}
 	if out.Synchronized {
 		out.Source, out.Addr = t.Name, t.Addr
@@ -65,7 +80,7 @@ func one(s *state.Source, v *engine.View, at clock.Served) {
 	a, c := v.Assoc, v.Assoc.Config()
 	*s = state.Source{
 		ID: uint32(v.Source.ID), Name: v.Source.Name, Addr: v.Source.Addr, Pool: v.Pool, State: activity(a.State()),
-		Status: v.Choice.Status, Asked: c.Asked, Used: v.Choice.Options, Score: v.Choice.Score,
+		Status: v.Choice.Status, Asked: c.Select, Used: v.Choice.Options, Score: v.Choice.Score,
 		Poll: a.Poll(), MinPoll: c.MinPoll, MaxPoll: c.MaxPoll, Unanswered: a.Unanswered(),
 		RefID: ntp.RefIDOf(v.Source.Addr.Addr()), Counts: a.Counters,
 		Leap: ntp.LeapUnsync,
@@ -77,21 +92,22 @@ func one(s *state.Source, v *engine.View, at clock.Served) {
 	if p, ok := a.Remote(); ok {
 		s.Stratum, s.Leap = p.Stratum, p.Leap
 	}
-	if r, ok := a.Report(); ok && !r.Time.IsZero() {
+	// The last exchange is of interest even after a reset has forgotten it.
+	if r, _ := a.Report(); !r.Time.IsZero() {
 		s.HasReport, s.Report, s.Local = true, *r, r.Local
 	}
 	if v.Choice.Have {
 		s.Lo, s.Hi, s.Distance = clock.Offset(v.Choice.Lo), clock.Offset(v.Choice.Hi), v.Choice.Distance
 	}
 	n := &a.Counters
-	s.KernelTx, s.KernelRx = inKernel(&n.Tx), inKernel(&n.Rx)
-	s.HardwareTx, s.HardwareRx = n.Tx[clock.StampHardware], n.Rx[clock.StampHardware]
+	s.KernelTx, s.KernelRx = inKernel(&n.TxStamps), inKernel(&n.RxStamps)
+	s.HardwareTx, s.HardwareRx = n.TxStamps[clock.StampHardware], n.RxStamps[clock.StampHardware]
 	s.Samples = samples(a, at)
 	s.Auth = authentication(c, n)
 }
 
 // inKernel counts the timestamps that the kernel took, in whatever layer.
-func inKernel(by *[clock.StampKinds]uint64) uint64 {
+func inKernel(by *source.StampCounts) uint64 {
 	return by[clock.StampKernel] + by[clock.StampBPF]
 }
 
@@ -118,31 +134,12 @@ func samples(a *source.Association, at clock.Served) state.Samples {
 	}
 	last := r.Last()
 	s.LastAge = max(0, at.Sub(last.Time).Seconds())
-	s.Last, s.LastRaw = last.Offset, a.Measured()
+	s.Last, s.LastRaw = last.Offset, last.Measured
 	s.LastErr = float64(last.RootDelay)/2 + float64(last.RootDisp)
 	s.Offset, s.OffsetSD = line.At(at), line.OffsetSD
 	s.Delay, s.Dispersion = last.Delay, last.Disp
-	s.Jitter = jitter(a)
+	s.Jitter = r.Jitter()
 	return s
-}
-
-// jitterSamples is how many samples the jitter is of (RFC 5905 section 10).
-const jitterSamples = 8
-
-// jitter returns the root mean square of the differences between the newest sample
-// and those before it, in seconds.
-func jitter(a *source.Association) float64 {
-	r := a.Register()
-	n := min(r.Len(), jitterSamples)
-	if n < 2 {
-		return 0
-	}
-	last, sum := r.Last().Offset, 0.0
-	for i := r.Held() - n; i < r.Held()-1; i++ {
-		d := float64(r.Sample(i).Offset - last)
-		sum += d * d
-	}
-	return math.Sqrt(sum / float64(n-1))
 }
 
 func authentication(c *source.Config, n *source.Counters) state.Auth {
@@ -150,7 +147,7 @@ func authentication(c *source.Config, n *source.Counters) state.Auth {
 		return state.Auth{Failures: n.Verdicts[source.BadAuth]}
 	}
 	return state.Auth{
-		Symmetric: true, KeyID: c.Key.ID(), KeyType: c.Key.Type().String(), KeyBits: c.Key.Bits(),
+		Symmetric: true, KeyID: c.KeyID, KeyType: c.Key.Type().String(), KeyBits: c.Key.Bits(),
 		Failures: n.Verdicts[source.BadAuth],
 	}
 }
