@@ -159,11 +159,25 @@ func (l *loop) order(c cmdmon.Command, m cmdmon.Request) (cmdmon.Reply, cmdmon.S
 	if act, ok := daemonOrders[c]; ok {
 		return nil, act(l, m)
 	}
-	return nil, cmdmon.Invalid
+	f := fact{l.e, l.w.Now(), &l.acts}
+	reply, status, ok := f.order(c, m)
+	l.perform()
+	switch {
+	case !ok:
+		return nil, cmdmon.Invalid
+	case c == cmdmon.MakeStep && l.e.StepRefused():
+		return nil, cmdmon.Failed
+	}
+	return reply, status
 }
 
 // daemonOrders are about the daemon and its files.
 var daemonOrders = map[cmdmon.Command]func(l *loop, m cmdmon.Request) cmdmon.Status{
+	cmdmon.Rekey:         (*loop).rekey,
+	cmdmon.ReloadSources: (*loop).reloadSources,
+	cmdmon.AddSource: func(l *loop, m cmdmon.Request) cmdmon.Status {
+		return l.addSource(m.(*cmdmon.AddSourceRequest))
+	},
 	cmdmon.Dump: func(l *loop, _ cmdmon.Request) cmdmon.Status {
 		l.d.dump(l.w.cfg, l.e)
 		return cmdmon.Success
@@ -176,11 +190,5 @@ var daemonOrders = map[cmdmon.Command]func(l *loop, m cmdmon.Request) cmdmon.Sta
 		l.d.log.Info("Received shutdown command")
 		l.stopping = true
 		return cmdmon.Success
-	},
-	cmdmon.AccessCheck: func(l *loop, m cmdmon.Request) cmdmon.Status {
-		if l.w.srv.policy.Access.Allowed(m.(*cmdmon.Address).Addr.Addr) {
-			return cmdmon.AccessAllowed
-		}
-		return cmdmon.AccessDenied
 	},
 }

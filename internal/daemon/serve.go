@@ -48,9 +48,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 		return err
 	}
 	defer desk.s.Close()
-	signals := process.NotifySignals()
-	defer signals.Close()
-	go lp.listenSignals(ctx, signals)
+	go lp.listenSignals(ctx, d.signals)
 	w.enact(cfg.Policy)
 	if cfg.Policy.Access.Any() {
 		w.bind() // low ports and large buffers need rights
