@@ -126,6 +126,9 @@ func (d *daemon) run() error {
 	// not keep it from doing so in good order.
 	d.signals = process.NotifySignals()
 	defer d.signals.Close()
+	if err := d.prepareDirs(loaded.Config); err != nil {
+		return err
+	}
 	pid, err := d.claim(loaded.Config)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"foliot/internal/command"
 	"foliot/internal/config"
 	"foliot/internal/state"
 	"foliot/internal/survey"
@@ -40,10 +41,10 @@ type viewer struct {
 	// last is the newest State, nil after Forget. It is immutable.
 	last    *state.State
 	taken   time.Time
-	counted time.Time    // when the threads were asked for what is in last
-	server  state.Server // of the newest State ever
-	pool    *worker.Pool // the threads as of then, nil if there were none
-	command func() (hits, drops uint64)
+	counted time.Time       // when the threads were asked for what is in last
+	server  state.Server    // of the newest State ever
+	pool    *worker.Pool    // the threads as of then, nil if there were none
+	command *command.Server // of chronyc's protocol; nil: there is none
 }
 
 // State returns a State that is not older than age.
@@ -101,7 +102,10 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 	s.Total = s.Engine
 	s.Total.Add(&s.Workers)
 	if v.command != nil {
-		s.CmdHits, s.CmdDrops = v.command()
+		s.CmdHits, s.CmdDrops = v.command.Hits()
+		for i, n := range v.command.Counts() {
+			s.Cmd = append(s.Cmd, state.Count{Name: command.Verdict(i).String(), N: n})
+		}
 	}
 	v.server = *s
 }

@@ -43,10 +43,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	defer w.close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	desk, who, err := d.openDesk(lp)
-	if err != nil {
-		return err
-	}
+	desk := d.openDesk(lp)
 	defer desk.s.Close()
 	go lp.listenSignals(ctx, d.signals)
 	w.enact(cfg.Policy)
@@ -64,7 +61,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 		}
 	}
 	defer stopControl()
-	desk.openUnix(l.Config, who)
+	desk.openUnix(l.Config)
 	d.checkDrift(l.Config)
 	now := w.Now()
 	d.restore(l.Config, e, w)

@@ -206,6 +206,13 @@ type Server struct {
 	Overflow uint64             // requests that found the receive buffer full
 	CmdHits  uint64             // requests of chronyc's protocol
 	CmdDrops uint64             // of those, not answered
+	Cmd      []Count            // datagrams at chronyc's sockets, by what became of them
+}
+
+// Count is a counter with the name of what it counts, as a label has it.
+type Count struct {
+	Name string
+	N    uint64
 }
 
 // Configuration is what views need of the configuration.
