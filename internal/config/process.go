@@ -14,7 +14,6 @@ type Command struct {
 	Access     []AccessRule // cmdallow, cmddeny; this host itself is always allowed
 	Open       []string     // opencommands: what may be asked over UDP, lower case
 	RateLimit  RateLimit    // cmdratelimit; KoD does not apply
-	Manual     bool         // manual: times that a person types are listened to
 }
 
 // MetricsPort is the TCP port of the listener for metrics if none is named.

@@ -45,7 +45,7 @@ func newDesk(l *loop, v *viewer) *desk {
 		memory = c.ClientLogLimit / 16
 	}
 	k.s = command.New(k, commandPolicy(l.d.inForce), memory, seed)
-	v.command = k.s.Hits
+	v.command = k.s
 	return k
 }
 
@@ -83,17 +83,28 @@ func (k *desk) openNetwork(c *config.Config, family config.Family) {
 }
 
 // prepareDirs makes the directories of the unix sockets, as long as that is allowed.
-func (k *desk) prepareDirs(c *config.Config, o command.Owner) {
+// Other files of the daemon may be there too, but these say who may enter.
+func (d *daemon) prepareDirs(c *config.Config) error {
+	o, err := owner(c)
+	if err != nil {
+		return err
+	}
 	for _, path := range c.Command.Sockets {
 		if err := command.PrepareDir(path, o); err != nil {
-			k.l.d.log.Warn(err.Error())
+			d.log.Warn(err.Error())
 		}
 	}
+	return nil
 }
 
 // openUnix opens the unix sockets, after the rights were dropped. Of the places by
 // default another daemon may have one.
-func (k *desk) openUnix(c *config.Config, o command.Owner) {
+func (k *desk) openUnix(c *config.Config) {
+	o, err := owner(c)
+	if err != nil {
+		k.l.d.log.Warn(err.Error())
+		return
+	}
 	for _, path := range c.Command.Sockets {
 		if err := k.s.OpenUnix(path, o); err != nil {
 			k.l.d.log.Warn("Disabled command socket " + path + ": " + err.Error())
@@ -102,29 +113,22 @@ func (k *desk) openUnix(c *config.Config, o command.Owner) {
 }
 
 // owner is who the daemon runs as, once its rights are dropped.
-func owner(c *config.Config, uid, gid int) (command.Owner, error) {
+func owner(c *config.Config) (command.Owner, error) {
 	if c.Process.User == "" {
-		return command.Owner{UID: uid, GID: gid}, nil
+		return command.Owner{UID: os.Geteuid(), GID: os.Getegid()}, nil
 	}
 	id, err := process.LookupUser(c.Process.User)
 	return command.Owner{UID: id.UID, GID: id.GID}, err
 }
 
-// openDesk opens what chronyc needs and what takes rights, and tells who the
-// daemon will be.
-func (d *daemon) openDesk(lp *loop) (*desk, command.Owner, error) {
-	c := lp.w.cfg
-	who, err := owner(c, os.Geteuid(), os.Getegid())
-	if err != nil {
-		return nil, who, err
-	}
+// openDesk opens what chronyc needs and what takes rights.
+func (d *daemon) openDesk(lp *loop) *desk {
 	lp.view = &viewer{l: lp}
 	lp.w.view, lp.w.monitors = lp.view, monitors(d.inForce)
 	k := newDesk(lp, lp.view)
 	lp.desk = k
-	k.openNetwork(c, d.opts.Family)
-	k.prepareDirs(c, who)
-	return k, who, nil
+	k.openNetwork(lp.w.cfg, d.opts.Family)
+	return k
 }
 
 // State implements command.Daemon.

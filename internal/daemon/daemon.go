@@ -45,6 +45,7 @@ type daemon struct {
 	quantum float64
 	control bool // the clock may be set
 	seed    uint64
+	signals *process.Signals
 
 	inForce *Loaded // nil = nothing yet
 }
@@ -63,7 +64,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, Usage)
 		return exitOK
 	case o.Version:
-		fmt.Fprintf(stdout, "foliotd (foliot) version %s (+CMDMON -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
+		fmt.Fprintf(stdout, "foliotd (foliot) version %s (+CMDMON +NTP -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND +ASYNCDNS -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
 		return exitOK
 	case o.Key != nil:
 		return o.Key.generate(rand.Reader, stdout, stderr)
@@ -121,6 +122,13 @@ func (d *daemon) run() error {
 	}
 	cfg := d.engineConfig(loaded)
 	d.announce(loaded)
+	// Whoever asks for the end once more, while the daemon is about to end, must
+	// not keep it from doing so in good order.
+	d.signals = process.NotifySignals()
+	defer d.signals.Close()
+	if err := d.prepareDirs(loaded.Config); err != nil {
+		return err
+	}
 	pid, err := d.claim(loaded.Config)
 	if err != nil {
 		return err

@@ -35,10 +35,11 @@ type server struct {
 	pool      *worker.Pool // nil while the port is closed
 	policy    responder.Policy
 	snapshot  responder.Snapshot
-	published bool         // there is a snapshot
-	closed    []netip.Addr // where no socket could be opened
-	retry     clock.Mono   // when those are tried again, zero = never
-	ntpq      *ntpq        // answers control messages; lives as long as the pool
+	published bool          // there is a snapshot
+	closed    []netip.Addr  // where no socket could be opened
+	retry     clock.Mono    // when those are tried again, zero = never
+	past      worker.Report // of pools that are no more
+	ntpq      *ntpq         // answers control messages; lives as long as the pool
 	// peers are sockets of symmetric associations, connected to the peer: the
 	// kernel gives them what it sends, however busy the workers are.
 	peers map[engine.SourceID]*udpstamp.Socket
@@ -142,6 +143,9 @@ func (w *world) closeServer() {
 		w.srv.ntpq.close()
 	}
 	if w.srv.pool != nil {
+		r := w.srv.pool.Report()
+		r.Stamps, r.Span, r.Records = 0, 0, 0 // which go with it
+		w.srv.past.Merge(&r)
 		w.srv.pool.Close()
 	}
 	w.srv.ntpq, w.srv.pool, w.srv.talkers, w.srv.closed, w.srv.retry = nil, nil, nil, nil, clock.Mono{}
@@ -281,10 +285,12 @@ func (w *world) talkerAt(a netip.Addr) *udpstamp.Socket {
 	return sock
 }
 
-// report says what the workers did, nothing while there are none.
+// report says what the workers did since the start.
 func (w *world) report() worker.Report {
-	if w.srv.pool == nil {
-		return worker.Report{}
+	r := w.srv.past
+	if w.srv.pool != nil {
+		now := w.srv.pool.Report()
+		r.Merge(&now)
 	}
-	return w.srv.pool.Report()
+	return r
 }

@@ -33,8 +33,9 @@ type Loaded struct {
 	Warnings []string
 	ReadAt   time.Time
 
-	keyTrouble  error // why keys of the key file could not be read
-	leapTrouble error // why there is no leap second table
+	refused     []config.Source // of sourcedir, not added: another has the address
+	keyTrouble  error           // why keys of the key file could not be read
+	leapTrouble error           // why there is no leap second table
 }
 
 // Load reads the configuration and the files that it names. Files that only

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"foliot/internal/command"
 	"foliot/internal/config"
 	"foliot/internal/state"
 	"foliot/internal/survey"
@@ -45,10 +46,11 @@ type viewer struct {
 	// last is the newest State, nil after Forget. It is immutable.
 	last    *state.State
 	taken   time.Time
-	counted time.Time    // when the threads were asked for what is in last
-	server  state.Server // of the newest State ever
-	pool    *worker.Pool // the threads as of then, nil if there were none
-	command func() (hits, drops uint64)
+	counted time.Time       // when the threads were asked for what is in last
+	server  state.Server    // of the newest State ever
+	pool    *worker.Pool    // the threads as of then, nil if there were none
+	past    worker.Report   // of threads before them
+	command *command.Server // of chronyc's protocol; nil: there is none
 }
 
 // State returns a State that is not older than age.
@@ -65,7 +67,7 @@ func (v *viewer) look(ctx context.Context, age time.Duration, threads bool) (*st
 		return v.last, nil
 	}
 	s := &state.State{Version: Version}
-	if err := v.l.do(ctx, func() { v.pool = v.l.survey(s) }); err != nil {
+	if err := v.l.do(ctx, func() { v.pool, v.past = v.l.survey(s), v.l.w.srv.past }); err != nil {
 		return nil, err
 	}
 	v.taken = time.Now()
@@ -96,9 +98,10 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 	s.Evicted, s.Unsent, s.Overflow, s.Residence = old.Evicted, old.Unsent, old.Overflow, old.Residence
 	if threads {
 		v.counted = v.taken
-		var r worker.Report
+		r := v.past
 		if v.pool != nil {
-			r = v.pool.Report()
+			now := v.pool.Report()
+			r.Merge(&now)
 		}
 		s.Workers, s.Stamps, s.Span, s.Records = r.Counters, r.Stamps, r.Span, r.Records
 		s.Evicted, s.Unsent, s.Overflow, s.Residence = r.Evicted, r.Unsent, r.Dropped, r.Residence
@@ -106,7 +109,10 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 	s.Total = s.Engine
 	s.Total.Add(&s.Workers)
 	if v.command != nil {
-		s.CmdHits, s.CmdDrops = v.command()
+		s.CmdHits, s.CmdDrops = v.command.Hits()
+		for i, n := range v.command.Counts() {
+			s.Cmd = append(s.Cmd, state.Count{Name: command.Verdict(i).String(), N: n})
+		}
 	}
 	v.server = *s
 }

@@ -44,16 +44,11 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	defer w.close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	desk, who, err := d.openDesk(lp)
-	if err != nil {
-		return err
-	}
+	desk := d.openDesk(lp)
 	defer desk.s.Close()
 	shown := d.openPages(lp)
 	defer shown.close()
-	signals := process.NotifySignals()
-	defer signals.Close()
-	go lp.listenSignals(ctx, signals)
+	go lp.listenSignals(ctx, d.signals)
 	w.enact(cfg.Policy)
 	if cfg.Policy.Access.Any() {
 		w.bind() // low ports and large buffers need rights
@@ -69,7 +64,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 		}
 	}
 	defer stopControl()
-	desk.openUnix(l.Config, who)
+	desk.openUnix(l.Config)
 	d.checkDrift(l.Config)
 	now := w.Now()
 	d.restore(l.Config, e, w)

@@ -54,14 +54,16 @@ func (l *loop) reloadSources(cmdmon.Request) cmdmon.Status {
 	c.Sources = slices.Concat(rest, next)
 	changed := *inForce
 	changed.Config, changed.Warnings = &c, fresh.Warnings
+	changed.refused = both(inForce.refused, next)
 	l.d.inForce, l.w.cfg = &changed, &c
 
-	gone, added := without(old, next), without(next, old)
+	gone, added := without(without(old, next), inForce.refused), without(next, old)
 	answers := l.e.Exchange(l.w.Now(), l.sources(gone), l.sources(added), &l.acts)
 	l.perform()
 	for i, a := range answers {
 		if a != engine.Done {
 			l.d.log.Warn(fmt.Sprintf("Could not add source %s at %s: %s", added[i].Name, added[i].Origin, inUse(a)))
+			changed.refused = append(changed.refused, added[i])
 		}
 	}
 	return cmdmon.Success
@@ -112,3 +114,6 @@ func without(a, b []config.Source) (out []config.Source) {
 	}
 	return out
 }
+
+// both returns those of a that are in b too, likewise.
+func both(a, b []config.Source) []config.Source { return without(a, without(a, b)) }

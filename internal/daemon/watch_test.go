@@ -65,7 +65,8 @@ func TestNeedRestart(t *testing.T) {
 	}
 	b.Client.AcquisitionPort, b.Process.User, b.Process.SchedPriority = 123, "ntp", 5
 	b.Process.PIDFile, b.Process.LockAll = "/run/x.pid", true
-	want := []string{"acquisitionport", "user", "pidfile", "lock_all", "sched_priority"}
+	b.Command.Sockets, b.Command.BindDevice, b.Command.Port = []string{"/run/x.sock"}, "lo", 4
+	want := []string{"acquisitionport", "bindcmdaddress", "bindcmddevice", "cmdport", "user", "pidfile", "lock_all", "sched_priority"}
 	if got := needRestart(a, b); !reflect.DeepEqual(got, want) {
 		t.Errorf("needRestart = %v, want %v", got, want)
 	}

@@ -125,6 +125,30 @@ func (e *Engine) AddSource(now clock.Now, cfg SourceConfig, out *Actions) Answer
 	return Done
 }
 
+// Exchange removes sources and adds others, as when the files that they are written
+// in change (reload sources). It returns what became of each added one. Of sources
+// that are there twice the later one goes. A reload undoes it, as it does AddSource.
+func (e *Engine) Exchange(now clock.Now, gone, added []SourceConfig, out *Actions) []Answer {
+	e.watch(now, out)
+	for i := range gone {
+		for _, n := range slices.Backward(e.entries) {
+			if n.cfg.same(&gone[i]) {
+				e.deleteEntry(n, out)
+				break
+			}
+		}
+	}
+	answers := make([]Answer, len(added))
+	for i, cfg := range added {
+		answers[i] = e.AddSource(now, cfg, out)
+	}
+	if len(gone) > 0 {
+		e.openPort(out)
+		e.choose(nil, now, out)
+	}
+	return answers
+}
+
 // acceptable tells whether cfg can be added. Commands name a source by its address
 // alone, so there is one at each.
 func (e *Engine) acceptable(cfg *SourceConfig) Answer {
@@ -279,25 +303,4 @@ func (e *Engine) tellSetting(o Option, v float64, out *Actions) *Event {
 	ev := out.event(EvSetting)
 	ev.Option, ev.Value = o, v
 	return ev
-}
-
-// Exchange removes sources and adds others, as when the files that they are written
-// in change (reload sources). It returns what became of each added one. A reload
-// undoes it, as it does AddSource.
-func (e *Engine) Exchange(now clock.Now, gone, added []SourceConfig, out *Actions) []Answer {
-	e.watch(now, out)
-	for i := range gone {
-		if at := slices.IndexFunc(e.entries, func(n *entry) bool { return n.cfg.same(&gone[i]) }); at >= 0 {
-			e.deleteEntry(e.entries[at], out)
-		}
-	}
-	answers := make([]Answer, len(added))
-	for i, cfg := range added {
-		answers[i] = e.AddSource(now, cfg, out)
-	}
-	if len(gone) > 0 {
-		e.openPort(out)
-		e.choose(nil, now, out)
-	}
-	return answers
 }

@@ -233,6 +233,7 @@ func (a *Association) Redirect(addr netip.AddrPort, now clock.Now, env *Env) {
 	a.cfg.Addr = addr
 	online := a.state != Offline
 	a.Restart()
+	a.report = Report{}
 	if online {
 		a.state = Offline
 		a.Online(now, env)

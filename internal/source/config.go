@@ -50,8 +50,8 @@ type Config struct {
 	Filter           int  // polls per median filter, 0 = none
 	MaxUnreach       int
 	MinStratum       uint8
-	Select           SelectOptions
-	MonoRoot         bool // extfield F323
+	Select           SelectOptions // as configured
+	MonoRoot         bool          // extfield F323
 	Key              auth.Key
 	KeyID            uint32 // of Key, also while the key itself is missing; 0 = none
 	Authenticated    bool   // every packet must carry Key

@@ -33,8 +33,8 @@ type State struct {
 	Kernel   Kernel        // what the kernel says of it
 	Sources  []Source      // in the order of the configuration; associations, not names
 	Unsolved []string      // names that have not resolved
-	Manual   []Typed       // times that people typed, the oldest first
 	EntryIDs []uint32      // of those, in the same order, for as long as the daemon runs
+	Manual   []Typed       // times that people typed, the oldest first
 	Smooth   Smoothing     // smoothtime
 	Server   Server        // requests of clients
 	Config   Configuration // what was decided and matters to views
@@ -216,6 +216,13 @@ type Server struct {
 	Overflow  uint64         // requests that found the receive buffer full
 	CmdHits   uint64         // requests of chronyc's protocol
 	CmdDrops  uint64         // of those, not answered
+	Cmd       []Count        // datagrams at chronyc's sockets, by what became of them
+}
+
+// Count is a counter with the name of what it counts, as a label has it.
+type Count struct {
+	Name string
+	N    uint64
 }
 
 // Configuration is what views need of the configuration.

@@ -244,13 +244,13 @@ func (p *Pool) Report() Report {
 	var r Report
 	for i, w := range workers {
 		w.await(asked[i])
-		r.merge(&parts[i])
+		r.Merge(&parts[i])
 	}
 	return r
 }
 
-// merge adds what other workers did.
-func (r *Report) merge(o *Report) {
+// Merge adds what other workers did.
+func (r *Report) Merge(o *Report) {
 	r.Add(&o.Counters)
 	r.Stamps += o.Stamps
 	r.Span = max(r.Span, o.Span)

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -137,9 +138,11 @@ func TestOrders(t *testing.T) {
 		if err != nil || out != "200 OK\n" {
 			t.Errorf("shutdown: %v, %q", err, out)
 		}
+		d.Signal(syscall.SIGTERM) // an impatient script; it may be too late already
 		code, err := d.Wait(5 * time.Second)
-		if err != nil || code != 0 || exists(d.Commands) {
-			t.Errorf("after shutdown: exit code %d, %v, socket there: %v", code, err, exists(d.Commands))
+		pid := filepath.Join(d.Dir, "pid")
+		if err != nil || code != 0 || exists(d.Commands) || exists(pid) || !strings.Contains(d.Log(), "foliotd exiting") {
+			t.Errorf("after shutdown: exit code %d, %v, socket there: %v, pid file there: %v", code, err, exists(d.Commands), exists(pid))
 		}
 	}
 }
@@ -229,6 +232,8 @@ func TestReloadSources(t *testing.T) {
 		{func() {}, "9/6 3/6 8/6 2/5 4/6"},
 		{func() { write("a.sources", "sever 127.123.5.2\nserver 127.123.5.4\n") }, "9/6 3/6 8/6 4/6"},
 		{func() { write("a.sources", "") }, "9/6 3/6 8/6"},
+		{func() { write("a.sources", "server 127.123.5.9\n") }, "9/6 3/6 8/6"},
+		{func() { b.must(os.Remove(filepath.Join(dir, "a.sources"))) }, "9/6 3/6 8/6"},
 		{func() { b.must(os.Remove(filepath.Join(dir, "b.sources"))) }, "9/6 8/6"},
 	} {
 		step.change()
