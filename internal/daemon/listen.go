@@ -94,8 +94,8 @@ func (w *world) bind() {
 			w.srv.closed = append(w.srv.closed, a)
 		}
 	}
-	if !w.srv.pool.Steered() {
-		w.log.Warn("The kernel refuses to spread clients over threads: one thread serves at each address")
+	if err := w.srv.pool.Refused(); err != nil {
+		w.log.Warn("One thread serves at each address, since clients cannot be spread over more: " + err.Error())
 	}
 	w.schedule()
 }
@@ -219,13 +219,7 @@ func (w *world) peer(s *engine.Send) *udpstamp.Socket {
 	}
 	o := w.options
 	o.Port, o.Device = w.cfg.Server.Port, w.cfg.Server.BindDevice
-	for _, a := range w.cfg.Server.BindAddresses {
-		if a.Is4() == s.To.Addr().Is4() {
-			o.Local = a
-			break
-		}
-	}
-	sock, err := udpstamp.OpenClient(s.To, o)
+	sock, err := openPeer(s.To, o, w.cfg.Server.BindAddresses)
 	if err != nil {
 		w.refuse(s.Peer, err)
 		return nil
@@ -236,6 +230,21 @@ func (w *world) peer(s *engine.Send) *udpstamp.Socket {
 	}
 	w.srv.peers[s.Peer] = sock
 	return sock
+}
+
+// openPeer opens a socket to a peer from the first address of its family in bind
+// that the machine has, from any if there is none of the family.
+func openPeer(to netip.AddrPort, o udpstamp.Options, bind []netip.Addr) (sock *udpstamp.Socket, err error) {
+	from := []netip.Addr{{}}
+	if own := slices.DeleteFunc(slices.Clone(bind), func(a netip.Addr) bool { return a.Is4() != to.Addr().Is4() }); len(own) > 0 {
+		from = own
+	}
+	for _, o.Local = range from {
+		if sock, err = udpstamp.OpenClient(to, o); err == nil {
+			return sock, nil
+		}
+	}
+	return nil, err
 }
 
 // talker returns the socket to send s from that no association has: that of the

@@ -272,6 +272,9 @@ func reasons(r *worker.Report) string {
 	if r.Dropped > 0 {
 		list = append(list, fmt.Sprintf("receive buffer full %d", r.Dropped))
 	}
+	if r.Unsent > 0 {
+		list = append(list, fmt.Sprintf("not sent by the kernel %d", r.Unsent))
+	}
 	if len(list) == 0 {
 		return ""
 	}

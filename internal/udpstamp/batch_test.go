@@ -258,7 +258,7 @@ func openGroup(t *testing.T, ip netip.Addr, n int, key uint64) []*Socket {
 		if err != nil {
 			t.Fatal(err)
 		}
-		group, err := OpenGroup(Options{Local: ip, Port: at.Port(), RecvBuffer: 1 << 20}, n, key)
+		group, _, err := OpenGroup(Options{Local: ip, Port: at.Port(), RecvBuffer: 1 << 20}, n, key)
 		if err == nil {
 			t.Cleanup(func() {
 				for _, s := range group {
@@ -327,7 +327,7 @@ func TestGroupIsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if more, err := OpenGroup(Options{Local: loopback4, Port: at.Port()}, 2, 1); !errors.Is(err, syscall.EADDRINUSE) {
+	if more, _, err := OpenGroup(Options{Local: loopback4, Port: at.Port()}, 2, 1); !errors.Is(err, syscall.EADDRINUSE) {
 		closeAll(more)
 		t.Errorf("a second group at one port: %v, want EADDRINUSE", err)
 	}

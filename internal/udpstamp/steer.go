@@ -22,36 +22,40 @@ const (
 // OpenGroup opens n server sockets at one address that share the load by
 // client: all datagrams from one IPv4 address or one IPv6 /64 reach the same
 // socket. Which one depends on key, which should be random, so that nobody can
-// aim at one of them. Where the kernel refuses to steer it opens a single one.
+// aim at one of them. Where the kernel refuses to steer it opens a single one, and
+// says why it does.
 //
 // The port must be nobody else's (EADDRINUSE): of a port that two programs share
 // each would get what the other's clients asked.
-func OpenGroup(o Options, n int, key uint64) ([]*Socket, error) {
+func OpenGroup(o Options, n int, key uint64) (group []*Socket, refused, err error) {
 	first := o
 	first.Exclusive = true
 	s, err := OpenServer(first)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	group := []*Socket{s}
+	group = []*Socket{s}
 	if err := s.share(); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("open server socket at %s: %w", o.Local, err)
+		return nil, nil, fmt.Errorf("open server socket at %s: %w", o.Local, err)
 	}
 	for len(group) < n {
 		s, err := OpenServer(o)
 		if err != nil {
 			closeAll(group)
-			return nil, err
+			return nil, nil, err
 		}
 		group = append(group, s)
+		if len(group) != 2 {
+			continue
+		}
 		// A group exists from the second socket on.
-		if len(group) == 2 && steer(group[0], n, key) != nil {
+		if err := steer(group[0], n, key); err != nil {
 			s.Close()
-			return group[:1], nil
+			return group[:1], err, nil
 		}
 	}
-	return group, nil
+	return group, nil, nil
 }
 
 func closeAll(group []*Socket) {

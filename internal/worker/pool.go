@@ -59,6 +59,7 @@ type Pool struct {
 	ended    chan struct{}
 	started  bool
 	closed   bool
+	refused  error // why the kernel does not steer
 }
 
 // group is the threads of one address.
@@ -109,10 +110,11 @@ func (p *Pool) Enact(c responder.Policy) { p.policy.Store(&c) }
 func (p *Pool) Open(a netip.Addr) error {
 	o := p.cfg.Socket
 	o.Local = a
-	sockets, err := udpstamp.OpenGroup(o, p.cfg.Threads, p.random.Uint64())
+	sockets, refused, err := udpstamp.OpenGroup(o, p.cfg.Threads, p.random.Uint64())
 	if err != nil {
 		return err
 	}
+	p.refused = cmp.Or(p.refused, refused)
 	g := &group{addr: a}
 	for _, s := range sockets {
 		w, err := newWorker(p, s)
@@ -163,16 +165,9 @@ func (p *Pool) Threads() (n int) {
 	return n
 }
 
-// Steered tells whether clients are spread over as many threads as were asked
-// for at every address; the kernel may refuse.
-func (p *Pool) Steered() bool {
-	for _, g := range p.groups {
-		if len(g.workers) < p.cfg.Threads {
-			return false
-		}
-	}
-	return true
-}
+// Refused returns why the kernel does not spread clients over as many threads as
+// were asked for, nil if it does.
+func (p *Pool) Refused() error { return p.refused }
 
 // Addrs returns where the pool serves. Any goroutine may call it.
 func (p *Pool) Addrs() []netip.Addr {

@@ -131,8 +131,8 @@ func (c *client) ask(q ntp.Packet) bool {
 
 func TestAnswers(t *testing.T) {
 	b := newBench(t, 2, loopback4, loopback6)
-	if n := b.pool.Threads(); n != 4 || !b.pool.Steered() {
-		t.Errorf("%d threads, steered %v, want 4 and true", n, b.pool.Steered())
+	if n := b.pool.Threads(); n != 4 || b.pool.Refused() != nil {
+		t.Errorf("%d threads, %v, want 4", n, b.pool.Refused())
 	}
 	for _, to := range []netip.Addr{loopback4, loopback6} {
 		c := b.client(to, netip.Addr{})
