@@ -168,12 +168,12 @@ func (w *worker) control(m *udpstamp.Message) bool {
 // send seals the queued answers with the time at which each will leave, and
 // sends them.
 func (w *worker) send(msgs []udpstamp.Message, snap *responder.Snapshot) {
-	links := *w.pool.links.Load()
+	links := w.pool.links.Load()
 	now := wallNow()
 	for i := range w.queued {
 		r, place := &w.replies[i], w.places[i]
 		m := &msgs[place]
-		m.Iface = links.pin(m.From.Addr(), m.Iface)
+		m.Local, m.Iface = links.from(m.From.Addr(), m.Local, m.Iface)
 		at := now.Add(w.lead.At(i))
 		if m.Stamp.Kind != clock.StampDaemon {
 			w.residence.Add(at.Sub(m.Stamp.Time))

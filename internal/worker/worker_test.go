@@ -394,23 +394,40 @@ func TestWorkerNoAllocations(t *testing.T) {
 	}
 }
 
-func TestPin(t *testing.T) {
-	l := links{
+// TestLinks: where answers leave from.
+func TestLinks(t *testing.T) {
+	l := links{list: []link{
 		{2, netip.MustParsePrefix("192.0.2.0/24")}, {3, netip.MustParsePrefix("198.51.100.0/25")},
 		{3, netip.MustParsePrefix("2001:db8::/64")},
-	}
+	}}
+	const ours, ours6 = "192.0.2.1", "2001:db8::1"
 	for _, tt := range []struct {
-		addr        string
-		iface, want int
+		sole, addr, local string
+		iface             int
+		wantLocal         string // "" for the kernel's choice
+		want              int
 	}{
-		{"192.0.2.7", 2, 2}, {"192.0.2.7", 3, 0}, {"198.51.100.9", 3, 3}, {"203.0.113.1", 2, 0}, {"203.0.113.1", 9, 0},
-		{"2001:db8::7", 3, 3}, {"2001:db8::7", 2, 0}, {"fe80::1%eth0", 5, 5}, {"169.254.1.1", 4, 4},
+		{"", "192.0.2.7", ours, 2, ours, 2}, {"", "192.0.2.7", ours, 3, ours, 0}, {"", "198.51.100.9", ours, 3, ours, 3},
+		{"", "203.0.113.1", ours, 2, ours, 0}, {"", "203.0.113.1", ours, 9, ours, 0},
+		{"", "2001:db8::7", ours6, 3, ours6, 3}, {"", "2001:db8::7", ours6, 2, ours6, 0},
+		{"", "fe80::1%eth0", "fe80::2", 5, "fe80::2", 5}, {"", "169.254.1.1", ours, 4, ours, 4},
+		{ours, "192.0.2.7", ours, 2, "", 0}, {ours, "203.0.113.1", ours, 2, "", 0},
+		{ours, "192.0.2.7", "127.0.0.1", 1, "127.0.0.1", 0}, {ours, "192.0.2.7", "192.0.2.2", 2, "192.0.2.2", 2},
+		{ours, "169.254.1.1", ours, 4, ours, 4}, {ours, "2001:db8::7", ours6, 3, ours6, 3},
 	} {
-		if got := l.pin(netip.MustParseAddr(tt.addr), tt.iface); got != tt.want {
-			t.Errorf("a request from %s by interface %d: the answer leaves by %d, want %d", tt.addr, tt.iface, got, tt.want)
+		l.sole = netip.Addr{}
+		if tt.sole != "" {
+			l.sole = netip.MustParseAddr(tt.sole)
+		}
+		local, iface := l.from(netip.MustParseAddr(tt.addr), netip.MustParseAddr(tt.local), tt.iface)
+		if want := tt.wantLocal; iface != tt.want || local.IsValid() != (want != "") || want != "" && local.String() != want {
+			t.Errorf("%+v: the answer leaves from %v by interface %d", tt, local, iface)
 		}
 	}
-	if len(readLinks()) == 0 {
+	if local, _ := l.from(netip.MustParseAddr("192.0.2.7"), netip.Addr{}, 2); local.IsValid() {
+		t.Errorf("a request to an unknown address is answered from %v", local)
+	}
+	if len(readLinks().list) == 0 {
 		t.Error("the machine is on no network, not even its own loopback")
 	}
 }
