@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root generate check-generated sim sidebyside bench-server bench-xdp fuzz bench run clean
+.PHONY: build build-sim test race check check-root check-page check-rules generate check-generated sim sidebyside bench-server bench-xdp fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -14,7 +14,7 @@ DURATION ?= 10m
 # The version is linked in below; a repository of another user is no error.
 export GOFLAGS += -buildvcs=false
 
-LDFLAGS := -s -w -X foliot/internal/daemon.Version=$(VERSION)
+LDFLAGS := -s -w -X foliot/internal/daemon.Version=$(VERSION) -X foliot/internal/ctl.Version=$(VERSION)
 STATIC  := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
 
 # Whatever runs as root here runs without the right to set the clock.
@@ -22,8 +22,11 @@ ROOT      := $(filter 0,$(shell id -u))
 UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
-RACY := ./internal/auth ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
-	./internal/process ./internal/resolve ./internal/udpstamp ./internal/worker
+RACY := ./internal/auth ./internal/cmdclient ./internal/command ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
+	./internal/metrics ./internal/process ./internal/resolve ./internal/udpstamp ./internal/web ./internal/worker
+
+# Packages whose tests run daemons in real time, and are spoilt by neighbours.
+ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./tests/xdpbench ./internal/fastpath ./internal/udpstamp ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
 	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl
@@ -34,17 +37,19 @@ build-sim: ## bin/foliotd-clknetsim, which runs inside the clknetsim simulator
 test: ## every test; with root, those in network namespaces too
 	@./tests/prepare.sh
 	@mkdir -p bin && $(GO) build -o bin/tally ./tests/tally
-	@echo "== all packages"
-	$(UNCLOCKED) $(GO) test -json -shuffle=on -timeout 10m ./... | bin/tally
+	@echo "== all packages but those that need the machine to themselves"
+	$(UNCLOCKED) bin/tally -again $(GO) test -json -shuffle=on -timeout 10m $$($(GO) list ./... | grep -vxF "$$($(GO) list $(ALONE))")
+	@echo "== those, one by one"
+	$(UNCLOCKED) bin/tally -again $(GO) test -json -shuffle=on -timeout 15m -p 1 $(ALONE)
 	@echo "== the simulator's world"
-	$(UNCLOCKED) $(GO) test -json -shuffle=on -tags clknetsim ./internal/clknetsim/... | bin/tally
+	$(UNCLOCKED) bin/tally $(GO) test -json -shuffle=on -tags clknetsim ./internal/clknetsim/...
 	@$(MAKE) --no-print-directory race
 
 race:
 	@if [ "$$(CGO_ENABLED=1 $(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC)" >/dev/null; then \
 		mkdir -p bin; $(GO) build -o bin/tally ./tests/tally; \
 		echo "== with the race detector"; \
-		CGO_ENABLED=1 $(UNCLOCKED) $(GO) test -json -race -shuffle=on -timeout 10m $(RACY) | bin/tally; \
+		CGO_ENABLED=1 $(UNCLOCKED) bin/tally $(GO) test -json -race -shuffle=on -timeout 10m $(RACY); \
 	elif [ "$${CI:-}" = true ]; then \
 		echo "the race detector needs a C compiler, and there is none" >&2; exit 1; \
 	else \
@@ -70,6 +75,24 @@ check-root: ## the tests that need root: kernel, namespaces, stock chronyd
 	@[ -n "$(ROOT)" ] || { echo "check-root needs root: sudo make check-root" >&2; exit 1; }
 	@./tests/prepare.sh
 	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./tests/conformance ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process ./internal/fastpath
+
+check-page: ## the status page in headless Chromium; screenshots in bin/page (installs chromium when root on Debian)
+	@command -v chromium >/dev/null || { [ -n "$(ROOT)" ] && apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+	@mkdir -p bin && $(GO) build -o bin/page-check ./tests/page
+	$(UNCLOCKED) bin/page-check -out bin/page
+
+# Debian has promtool in the package of the Prometheus server, which is only
+# unpacked here: installed, it would start.
+check-rules: ## the Prometheus rules, with promtool (unpacked from Debian's package when missing)
+	@mkdir -p bin && promtool=$$(command -v promtool || echo bin/promtool); \
+	if [ ! -x "$$promtool" ]; then \
+		unpacked=$$(mktemp -d); trap 'rm -rf "$$unpacked"' EXIT; \
+		(cd "$$unpacked" && { apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }; }) && \
+		dpkg-deb -x "$$unpacked"/prometheus_*.deb "$$unpacked" && cp "$$unpacked/usr/bin/promtool" bin/promtool; \
+	fi; \
+	"$$promtool" check rules configs/prometheus/foliot.rules.yml && \
+	"$$promtool" test rules configs/prometheus/foliot.rules.test.yml
 
 sim: ## the accuracy table of the simulated scenarios
 	$(GO) run ./tests/accuracy

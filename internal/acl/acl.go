@@ -25,6 +25,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"net/netip"
+	"slices"
 )
 
 // Rule is one allow or deny.
@@ -34,6 +35,9 @@ type Rule struct {
 	Everything bool         // about every address of both families; Prefix does not count
 	Prefix     netip.Prefix // host bits and zones do not count; a rule with an invalid one is void
 }
+
+// Valid tells whether r says something about an address: a void rule does not.
+func (r *Rule) Valid() bool { return r.Everything || r.Prefix.IsValid() }
 
 // Table says who may ask. It is immutable; goroutines may share it. The zero
 // Table and a nil one deny everybody.
@@ -69,6 +73,17 @@ func New(rules []Rule) *Table {
 	t.list(&v4, key{}, 0, true)
 	t.list(&v6, key{}, 0, false)
 	return t
+}
+
+// With returns the table that New would make of the rules of t, in their order,
+// followed by more. It grows with the number of prefixes that rules are about, not
+// with the number of rules, so that any number of commands may follow each other.
+func (t *Table) With(more ...Rule) *Table {
+	var rules []Rule
+	if t != nil {
+		rules = t.rules // parents come before children: none takes another away
+	}
+	return New(slices.Concat(rules, more))
 }
 
 // Allowed tells whether a may ask. An IPv4 address written as IPv6

@@ -193,6 +193,54 @@ func TestAgainstModel(t *testing.T) {
 	}
 }
 
+// Rules that are added to a table count as if they had come last in its list.
+func TestWith(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := random{rand.New(rand.NewPCG(seed, 0))}
+	for range 2000 {
+		var rs []Rule
+		var grown *Table
+		for range 1 + rng.IntN(12) {
+			r := rng.rule()
+			rs, grown = append(rs, r), grown.With(r)
+		}
+		all := New(rs)
+		for range 40 {
+			a := rng.addr()
+			if got, want := grown.Allowed(a), all.Allowed(a); got != want {
+				t.Fatalf("rules %v one by one: Allowed(%s) = %v, want %v as of the list", rs, a, got, want)
+			}
+		}
+		if got, want := len(grown.rules), len(all.rules); got != want {
+			t.Fatalf("rules %v one by one: %d count, want %d", rs, got, want)
+		}
+	}
+	var table *Table
+	for i := range 1000 {
+		table = table.With(Rule{Allow: i%2 == 0, Everything: true})
+	}
+	if n := len(table.rules); n != 2 || table.Any() {
+		t.Errorf("%d rules count after 1000 about everybody, want the last, for two families", n)
+	}
+}
+
+func TestValid(t *testing.T) {
+	for _, tc := range []struct {
+		r    Rule
+		want bool
+	}{
+		{Rule{Everything: true}, true},
+		{Rule{Prefix: netip.MustParsePrefix("10.0.0.1/8")}, true},
+		{Rule{Prefix: netip.PrefixFrom(netip.MustParseAddr("10.0.0.1"), 33)}, false},
+		{Rule{}, false},
+	} {
+		if got := tc.r.Valid(); got != tc.want {
+			t.Errorf("%+v: Valid() = %v, want %v", tc.r, got, tc.want)
+		}
+	}
+}
+
 func FuzzTable(f *testing.F) {
 	f.Add([]byte("\x03\x0a\x00\x00\x00\x08\x02\x0a\x00\x00\x00\x1c"), []byte{10, 0, 0, 1})
 	f.Add([]byte("\x05\x0a\x01\x00\x00\x10"), []byte{10, 1, 2, 3})

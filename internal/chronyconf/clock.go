@@ -41,6 +41,7 @@ func (p *parser) clockDirectives() map[string]directive {
 		"leapsectz":     one(text(&leap.TimeZone)),
 		"local":         {0, -1, p.local},
 		"makestep":      all(number(&c.StepThreshold, -inf, inf), integer(&c.StepLimit, math.MinInt32, maxInt32)),
+		"manual":        on(&c.Manual),
 		"maxchange":     {3, 3, p.maxChange},
 		"maxclockerror": one(number(&c.MaxClockError, 0, inf)),
 		"maxdrift":      one(maxDrift(&c.MaxDrift)),

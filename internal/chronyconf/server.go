@@ -30,6 +30,7 @@ func (p *parser) serverDirectives() map[string]directive {
 		"cmddeny":        access(&cmd.Access, false),
 		"cmdport":        one(integer(&cmd.Port, 0, math.MaxUint16)),
 		"cmdratelimit":   rateLimit(&cmd.RateLimit, false),
+		"metrics":        {2, 2, p.metrics},
 		"opencommands":   {0, -1, p.openCommands},
 	}
 }
@@ -88,11 +89,16 @@ func perFamily(v4, v6 *netip.Addr) setter {
 	})
 }
 
-// bindCommand takes an address or the path of a unix socket; "/" is no socket.
+// bindCommand takes an address or the path of a unix socket, which replaces those
+// before it; "/" is no socket.
 func bindCommand(c *config.Command) setter {
 	return func(word string) *valueError {
 		if strings.HasPrefix(word, "/") {
-			return fileName(&c.Socket)(word)
+			c.Sockets = nil
+			if word != "/" {
+				c.Sockets = []string{word}
+			}
+			return nil
 		}
 		return perFamily(&c.BindAddr4, &c.BindAddr6)(word)
 	}

@@ -31,6 +31,7 @@ var settings = []struct {
 	{"maxchange 1000 1 2", func(c *config.Config) {
 		c.Clock.MaxChange = config.MaxChange{Set: true, Offset: 1000, Start: 1, Ignore: 2}
 	}},
+	{"manual", func(c *config.Config) { c.Clock.Manual = true }},
 	{"rtcsync", func(c *config.Config) { c.Clock.RTCSync = true }},
 	{"leapsectz right/UTC", func(c *config.Config) { c.Leap.TimeZone = "right/UTC" }},
 	{"leapseclist /l", func(c *config.Config) { c.Leap.List = "/l" }},
@@ -87,11 +88,18 @@ var settings = []struct {
 			}}
 		}},
 	{"bindcmdaddress /s\nbindcmdaddress 192.0.2.1", func(c *config.Config) {
-		c.Command.Socket, c.Command.BindAddr4 = "/s", v4
+		c.Command.Sockets, c.Command.BindAddr4 = []string{"/s"}, v4
 	}},
-	{"bindcmdaddress /", func(c *config.Config) { c.Command.Socket = "" }},
+	{"bindcmdaddress /", func(c *config.Config) { c.Command.Sockets = nil }},
 	{"bindcmdaddress 2001:db8::1", func(c *config.Config) { c.Command.BindAddr6 = v6 }},
 	{"bindcmddevice e", func(c *config.Config) { c.Command.BindDevice = "e" }},
+	{"metrics listen off", func(c *config.Config) { c.Metrics.Listen = netip.AddrPort{} }},
+	{"metrics listen 192.0.2.1", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 9923) }},
+	{"metrics listen 192.0.2.1:80", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 80) }},
+	{"metrics listen off\nMetrics Listen [2001:db8::1]:80", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v6, 80) }},
+	{"metrics listen 2001:db8::1", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v6, 9923) }},
+	{"metrics compat chrony", func(c *config.Config) { c.Metrics.CompatChrony = true }},
+	{"metrics compat Chrony\nmetrics compat off", func(*config.Config) {}},
 	{"opencommands", func(c *config.Config) { c.Command.Open = []string{} }},
 	{"opencommands Tracking ntpdata", func(c *config.Config) { c.Command.Open = []string{"tracking", "ntpdata"} }},
 	{"log measurements rawmeasurements statistics selection\nlog tracking tempcomp", func(c *config.Config) {

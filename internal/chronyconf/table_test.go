@@ -14,10 +14,10 @@ import (
 	"foliot/internal/config"
 )
 
-// TestAllNamesKnown: chrony has 100 names, and "workers" is ours.
+// TestAllNamesKnown: chrony has 100 names; "workers" and "metrics" are ours.
 func TestAllNamesKnown(t *testing.T) {
 	p := newParser(memory{})
-	if got, want := len(p.table), 100+1; got != want {
+	if got, want := len(p.table), 100+2; got != want {
 		t.Errorf("%d directives, want %d", got, want)
 	}
 	for name := range notYet {
@@ -45,10 +45,9 @@ func TestAllNamesKnown(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	arguments := map[string]string{
-		"bindcmdaddress": "/run/c", "cmdratelimit": "interval 1",
-		"ratelimit": "interval 1", "opencommands": "tracking", "initstepslew": "30 a", "mailonchange": "a@b 0.5", "refclock": "SHM 0 refid GPS",
-		"manual": "", "nosystemcert": "",
-		"rtconutc": "", "ntsratelimit": "interval 1", "ntsaeads": "30 15",
+		"initstepslew": "30 a", "mailonchange": "a@b 0.5", "refclock": "SHM 0 refid GPS",
+		"nosystemcert": "",
+		"rtconutc":     "", "ntsratelimit": "interval 1", "ntsaeads": "30 15",
 	}
 	for _, name := range keys(notYet) {
 		args, ok := arguments[name]
@@ -266,6 +265,13 @@ func TestErrors(t *testing.T) {
 		{"clockprecision 2", "Invalid value 2 in clockprecision directive (min 1e-09, max 1) at line 1 in file /f"},
 		{"clockprecision 0", "Invalid value 0 in clockprecision directive (min 1e-09, max 1) at line 1 in file /f"},
 		{"leapsecmode no", "Could not parse leapsecmode directive at line 1 in file /f: no is not known (allowed: ignore, slew, step, system)"},
+		{"metrics", "Missing arguments for metrics directive at line 1 in file /f"},
+		{"metrics listen", "Missing arguments for metrics directive at line 1 in file /f"},
+		{"metrics listn off", "Invalid option in metrics directive at line 1 in file /f: listn, did you mean listen?"},
+		{"metrics listen localhost", "Invalid value localhost in listen option of metrics directive (not an address, ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT or off) at line 1 in file /f"},
+		{"metrics listen 127.0.0.1:0", "Invalid value 127.0.0.1:0 in listen option of metrics directive (not an address, ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT or off) at line 1 in file /f"},
+		{"metrics listen 127.0.0.1:80 [::1]:80", "Too many arguments for metrics directive at line 1 in file /f"},
+		{"metrics compat ntpd-rs", "Invalid value ntpd-rs in compat option of metrics directive (not known, allowed: chrony, off) at line 1 in file /f"},
 		{"log Tracking", "Invalid log parameter Tracking at line 1 in file /f: did you mean tracking?"},
 		{"bindaddress a", "Could not parse bindaddress directive at line 1 in file /f: a is not an address (IPv4 or IPv6, no name)"},
 		{"opencommands shutdown", "Could not parse opencommands directive at line 1 in file /f: shutdown is not a command that can be opened (allowed: " + strings.Join(openable, ", ") + ")"},

@@ -34,6 +34,12 @@ type Record struct {
 	silent bool       // the last request was not answered
 }
 
+// free tells whether there is no client in r.
+func (r *Record) free() bool { return r.Prefix == Prefix{} }
+
+// Reset begins to count anew. What the limit knows of the client stays.
+func (r *Record) Reset() { r.Hits, r.Drops = 0, 0 }
+
 // RecordSize is the memory of one record, octets.
 const RecordSize = 48
 
@@ -65,7 +71,7 @@ const disorder = clock.Second
 // then those of a time to come: they are from before the clock was set back, and
 // would otherwise outlive all others until that time comes again.
 func (r *Record) age(now clock.Wall) uint64 {
-	if r.Hits == 0 {
+	if r.free() {
 		return math.MaxUint64
 	}
 	return uint64(now.Sub(r.Last) + disorder)
@@ -73,7 +79,7 @@ func (r *Record) age(now clock.Wall) uint64 {
 
 // note counts a request at now, before it is known what becomes of it.
 func (r *Record) note(now clock.Wall, version uint8) {
-	if since := now.Sub(r.Last); r.Hits > 0 && since > 0 {
+	if since := now.Sub(r.Last); !r.Last.IsZero() && since > 0 {
 		if r.silent {
 			r.hasty.add(since)
 		} else {
@@ -94,6 +100,7 @@ func (r *Record) note(now clock.Wall, version uint8) {
 type Table struct {
 	key     HashKey
 	sets    [][ways]Record
+	held    int
 	evicted uint64
 }
 
@@ -148,8 +155,10 @@ func (t *Table) find(p Prefix, now clock.Wall) *Record {
 			oldest, age = r, a
 		}
 	}
-	if oldest.Hits > 0 {
+	if !oldest.free() {
 		t.evicted++
+	} else {
+		t.held++
 	}
 	*oldest = Record{Prefix: p}
 	return oldest
@@ -162,7 +171,7 @@ func (t *Table) Lookup(p Prefix) *Record {
 	}
 	set := t.set(p)
 	for i := range set {
-		if set[i].Prefix == p && set[i].Hits > 0 {
+		if set[i].Prefix == p && !set[i].free() {
 			return &set[i]
 		}
 	}
@@ -190,10 +199,18 @@ func (t *Table) Slots() int {
 
 // At returns the record in slot i, below Slots, nil if the slot is free.
 func (t *Table) At(i int) *Record {
-	if r := &t.sets[i/ways][i%ways]; r.Hits > 0 {
+	if r := &t.sets[i/ways][i%ways]; !r.free() {
 		return r
 	}
 	return nil
+}
+
+// Len returns how many clients are remembered.
+func (t *Table) Len() int {
+	if t == nil {
+		return 0
+	}
+	return t.held
 }
 
 // Evicted returns how many records gave way to those of new clients.
@@ -208,6 +225,6 @@ func (t *Table) Evicted() uint64 {
 func (t *Table) Reset() {
 	if t != nil {
 		clear(t.sets)
-		t.evicted = 0
+		t.held, t.evicted = 0, 0
 	}
 }

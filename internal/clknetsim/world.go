@@ -148,7 +148,7 @@ func (w *World) Do(a *engine.Action) {
 	case engine.ActExit:
 		w.exit = a.Exit
 	}
-	// ActPublish is for those that answer beside the engine: nobody here.
+	// ActPublish and ActPolicy are for those that answer beside the engine: nobody here.
 }
 
 // statusOf encodes what other programs are told of the clock. Setting the status

@@ -12,6 +12,8 @@ const (
 	StampKernel             // the network stack did (SOF_TIMESTAMPING_*_SOFTWARE)
 	StampBPF                // an eBPF program at the driver did
 	StampHardware           // the network card did
+
+	StampKinds = int(StampHardware) + 1
 )
 
 // Letter returns the letter by which chronyc names the kind: D, K, B or H.

@@ -90,15 +90,20 @@ func (m *StepLimit) fields(w *wire) {
 
 // SelectOptsRequest is the data of [ModifySelectOpts].
 type SelectOptsRequest struct {
-	Addr    IPAddr // none: a refclock
-	RefID   uint32 // of the refclock
-	Mask    uint32 // options that change, [AddFlagPrefer] and relatives
-	Options uint32 // what they become
+	Addr  IPAddr // none: a refclock
+	RefID uint32 // of the refclock
+	// Which options change, and which of those are set then. The numbers
+	// are of two kinds: chrony's mistake, which is the protocol by now.
+	Mask    SelectFlags
+	Options AddFlags
 }
 
 func (m *SelectOptsRequest) fields(w *wire) {
 	w.addrs(&m.Addr)
-	w.counts(&m.RefID, &m.Mask, &m.Options)
+	integer32(w, &m.RefID)
+	w.skip(2) // the mask has 32 bits, of which 4 are used
+	integer16(w, &m.Mask)
+	integer32(w, &m.Options)
 }
 
 // OffsetRequest is the data of [ModifyOffset].

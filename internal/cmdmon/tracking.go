@@ -10,7 +10,7 @@ type TrackingReply struct {
 	Leap           uint16
 	RefTime        Timespec
 	Correction     float64 // still to be made; positive: the system clock is behind
-	LastOffset     float64 // positive: the clock was behind at the last update
+	LastOffset     float64 // positive: the clock was ahead at the last update
 	RMSOffset      float64
 	Frequency      float64 // positive: the clock would run fast
 	Residual       float64 // of the selected source against Frequency

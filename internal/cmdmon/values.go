@@ -36,9 +36,11 @@ func ToFloat(v float64) Float {
 	_, exp := math.Frexp(v)
 	exp = max(exp+1, expMin)
 	coef := math.RoundToEven(math.Ldexp(v, coefBits-exp))
-	if coef > coefMax || coef < -coefMax {
-		exp++
-		coef = math.RoundToEven(coef / 2)
+	switch {
+	case coef > coefMax:
+		exp, coef = exp+1, coef/2
+	case coef == -(coefMax+1)/2 && exp > expMin:
+		exp, coef = exp-1, coef*2 // two's complement has one more below, and chrony uses it
 	}
 	if exp > expMax {
 		exp, coef = expMax, coefMax

@@ -60,7 +60,7 @@ func TestFloat(t *testing.T) {
 		bits Float
 		back float64
 	}{
-		{0, 0, 0}, {math.Copysign(0, -1), 0, 0}, {1, 0x04800000, 1}, {-1, 0x05800000, -1}, {1.5, 0x04c00000, 1.5}, {10, 0x0aa00000, 10},
+		{0, 0, 0}, {math.Copysign(0, -1), 0, 0}, {1, 0x04800000, 1}, {-1, 0x03000000, -1}, {-1.5, 0x05400000, -1.5}, {1.5, 0x04c00000, 1.5}, {10, 0x0aa00000, 10},
 		{0.1, 0xfccccccd, 13421773.0 / (1 << 27)}, {math.NaN(), 0, 0}, {math.Inf(1), 0x7effffff, largest},
 		{math.Inf(-1), 0x7f000000, lowest}, {1e300, 0x7effffff, largest}, {-1e300, 0x7f000000, lowest},
 		{1e-100, 0, 0}, {5e-324, 0, 0}, {math.Ldexp(1, -89), 0x80000001, math.Ldexp(1, -89)},

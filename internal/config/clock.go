@@ -37,6 +37,7 @@ type Clock struct {
 	StepThreshold float64 // makestep: seconds; larger offsets are stepped
 	StepLimit     int     // makestep: the first so many updates may step (0 = none, negative = all)
 	RTCSync       bool    // rtcsync: the kernel copies its time to the real-time clock
+	Manual        bool    // manual: times that a person types count
 
 	MaxUpdateSkew float64 // maxupdateskew: ppm; a worse frequency estimate is not used (1000)
 	MaxSlewRate   float64 // maxslewrate: ppm (83333.333)

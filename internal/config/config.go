@@ -31,6 +31,7 @@ type Config struct {
 	Server  Server
 	Client  Client
 	Command Command
+	Metrics Metrics
 	Log     Log
 	Process Process
 }
@@ -84,7 +85,7 @@ func Default() *Config {
 			AcquisitionPort: -1, MinSamples: 6, Refresh: 1209600, HWTimeout: 1e-3,
 		},
 		Command: Command{
-			Socket: "/run/chrony/chronyd.sock", Port: 323,
+			Sockets: []string{"/run/foliot/foliotd.sock", "/run/chrony/chronyd.sock"}, Port: 323,
 			BindAddr4: netip.AddrFrom4([4]byte{127, 0, 0, 1}), BindAddr6: netip.IPv6Loopback(),
 			Open: []string{
 				"activity", "manual", "rtcdata", "smoothing",
@@ -92,6 +93,7 @@ func Default() *Config {
 			},
 			RateLimit: RateLimit{Interval: -4, Burst: 8, Leak: 2},
 		},
+		Metrics: Metrics{Listen: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), MetricsPort)},
 		Log:     Log{Banner: 32, Change: 1},
 		Process: Process{PIDFile: "/run/foliot/foliotd.pid"},
 	}

@@ -6,7 +6,7 @@ import "net/netip"
 
 // Command says who may monitor and control the daemon.
 type Command struct {
-	Socket     string       // bindcmdaddress with a path: unix socket (/run/chrony/chronyd.sock, where chronyc looks; empty = none)
+	Sockets    []string     // bindcmdaddress with a path: unix sockets (foliotd's own, and where chronyc looks; empty = none)
 	Port       uint16       // cmdport: UDP port (323; 0 = no UDP)
 	BindAddr4  netip.Addr   // bindcmdaddress, IPv4 (127.0.0.1)
 	BindAddr6  netip.Addr   // bindcmdaddress, IPv6 (::1)
@@ -14,6 +14,15 @@ type Command struct {
 	Access     []AccessRule // cmdallow, cmddeny; this host itself is always allowed
 	Open       []string     // opencommands: what may be asked over UDP, lower case
 	RateLimit  RateLimit    // cmdratelimit; KoD does not apply
+}
+
+// MetricsPort is the TCP port of the listener for metrics if none is named.
+const MetricsPort = 9923
+
+// Metrics says what monitoring systems and browsers are shown.
+type Metrics struct {
+	Listen       netip.AddrPort // metrics listen: TCP address of /metrics and the status page (127.0.0.1:9923; invalid = no listener)
+	CompatChrony bool           // metrics compat chrony: the names of chrony_exporter too
 }
 
 // Log says what is written down.

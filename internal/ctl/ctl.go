@@ -1,122 +1,120 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ctl is the foliotctl command without its main function: flags,
-// usage, exit codes and the voice in which it speaks to people. It asks the
-// daemon through package control and knows no more about it.
+// Package ctl is the foliotctl command without its main function: options,
+// commands, exit codes and the voice in which it speaks to people. It asks the
+// daemon in chrony's protocol through package cmdclient, and for what that does
+// not have through package control. How reports look is package report's.
 //
-// The rules of the voice: answers go to standard output, everything else to
-// standard error, as "foliotctl: error: ..." and "foliotctl: hint: ..." lines
-// without capital initials and periods. A hint says what to try.
+// The one concept is that foliotctl is chronyc with a few commands more. Whatever
+// chronyc understands is answered in chronyc's words and with its exit codes,
+// octet for octet, because scripts read them: answers on standard output, and
+// complaints on standard error without a prefix. What is foliotctl's own speaks as
+// "foliotctl: error: ..." and "foliotctl: hint: ..." lines, without capital
+// initials and periods; a hint says what to try. Called chronyc, it has nothing of
+// its own.
 package ctl
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
-	"time"
 
-	"foliot/internal/control"
+	"foliot/internal/cmdclient"
+	"foliot/internal/process"
 )
 
-// Exit codes.
+// Exit codes. chronyc has only the first two.
 const (
 	ExitOK          = 0 // done
-	ExitRefused     = 1 // the daemon answered with an error
+	ExitRefused     = 1 // the daemon said no, or could not be asked
 	ExitUsage       = 2 // the command line makes no sense
 	ExitUnreachable = 3 // no daemon, or no answer
 )
 
-const usage = `usage: foliotctl [-s SOCKET] COMMAND
+// Version is set when the program is linked.
+var Version = "development"
 
-Commands:
-    clients    list the clients that foliotd remembers
-    reload     make foliotd read its configuration again
-    status     say what foliotd is doing
-    version    say which foliotd is running
-    help       print this text
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	// Terminal says that In is one: there is somebody to prompt.
+	Terminal bool
+}
 
-Options:
-    -s SOCKET  talk to the daemon at SOCKET (` + control.DefaultPath + `, or $FOLIOT_SOCKET)
-    -t TIME    give up after TIME (35s)
-
-Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reached.
-`
-
-// SocketVar names the environment variable that moves the socket, of the daemon
-// too; -s comes before it.
-const SocketVar = "FOLIOT_SOCKET"
-
-// answerTime is longer than the daemon lets a command take.
-const answerTime = 35 * time.Second
-
-// Main runs foliotctl with the given arguments, program name excluded, and
-// returns its exit code.
-func Main(args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("foliotctl", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	socket := flags.String("s", cmp.Or(os.Getenv(SocketVar), control.DefaultPath), "")
-	timeout := flags.Duration("t", answerTime, "")
-	err := flags.Parse(args)
+// Main runs foliotctl with the given arguments, the name of the program first,
+// and returns its exit code.
+func Main(args []string, std Streams) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // a reader that left is an error of writing, and our socket is removed
+	o := &options{program: args[0], hosts: cmdclient.DefaultHosts, port: cmdclient.DefaultPort}
+	o.chronyc = filepath.Base(args[0]) == "chronyc"
+	rest, err := o.parse(args[1:])
 	switch {
-	case errors.Is(err, flag.ErrHelp) || err == nil && flags.Arg(0) == "help":
-		fmt.Fprint(stdout, usage)
+	case o.version:
+		fmt.Fprintf(std.Out, "%s (foliot) version %s (-READLINE +SECHASH +IPV6 -DEBUG)\n", filepath.Base(o.program), Version)
+		return ExitOK
+	case o.help:
+		fmt.Fprint(std.Out, o.usage())
 		return ExitOK
 	case err != nil:
-		return complain(stderr, ExitUsage, err, "run \"foliotctl help\" for the options")
-	case flags.NArg() == 0:
-		return complain(stderr, ExitUsage, errors.New("no command given"), "run \"foliotctl help\" for the commands")
-	case flags.NArg() > 1:
-		err := fmt.Errorf("unexpected argument %q", flags.Arg(1))
-		return complain(stderr, ExitUsage, err, "options go before the command")
+		fmt.Fprintf(std.Err, "%s: %v\n", o.program, err)
+		fmt.Fprint(std.Out, o.usage())
+		return ExitRefused
 	}
-	verb := flags.Arg(0)
-	switch verb {
-	case control.VerbClients, control.VerbReload, control.VerbStatus, control.VerbVersion:
-		return ask(*socket, verb, *timeout, stdout, stderr)
+	if err := o.become(); err != nil {
+		fmt.Fprintln(std.Err, err)
+		return ExitRefused
 	}
-	return complain(stderr, ExitUsage, fmt.Errorf("unknown command %q", verb), "run \"foliotctl help\" for the commands")
+	return o.run(ctx, rest, std)
 }
 
-// ask sends verb to the daemon and prints the answer.
-func ask(socket, verb string, timeout time.Duration, stdout, stderr io.Writer) int {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	err := control.Do(ctx, socket, verb, stdout)
-	var refused *control.RemoteError
-	switch {
-	case err == nil:
-		return ExitOK
-	case errors.As(err, &refused):
-		return complain(stderr, ExitRefused, err, "")
+// run carries out what the command line asks for.
+func (o *options) run(ctx context.Context, args []string, std Streams) int {
+	s := newSession(ctx, o, std)
+	defer s.close()
+	lines := args
+	if !o.multi && len(args) > 0 {
+		lines = []string{strings.Join(args, " ")}
 	}
-	return complain(stderr, ExitUnreachable, err, hint(err))
+	if !s.local(lines) && !s.open() {
+		s.complain("Could not open connection to daemon")
+		return ExitRefused
+	}
+	if len(args) == 0 && !o.multi {
+		return s.converse(std)
+	}
+	for _, line := range lines {
+		if ctx.Err() != nil || !s.command(line) {
+			return max(s.code, ExitRefused)
+		}
+		if s.quit {
+			break
+		}
+	}
+	return ExitOK
 }
 
-// hint says what to try after the daemon could not be reached.
-func hint(err error) string {
-	switch {
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return "is foliotd running? another socket is chosen with -s"
-	case errors.Is(err, os.ErrPermission):
-		return "root and the user that foliotd runs as may talk to it, try sudo"
-	case errors.Is(err, context.DeadlineExceeded):
-		return "the daemon is busy or stopped, a longer wait is chosen with -t"
-	case errors.Is(err, control.ErrMalformed):
-		return "is it foliotd that listens there?"
+// become changes to the user that -u names.
+func (o *options) become() error {
+	if o.user == "" || o.user == "root" || os.Geteuid() != 0 {
+		return nil
 	}
-	return ""
+	id, err := process.LookupUser(o.user)
+	if err != nil {
+		return err
+	}
+	_, err = process.Drop(id, 0)
+	return err
 }
 
-// complain prints an error, and a hint if there is one.
-func complain(stderr io.Writer, code int, err error, hint string) int {
-	fmt.Fprintf(stderr, "foliotctl: error: %v\n", err)
-	if hint != "" {
-		fmt.Fprintf(stderr, "foliotctl: hint: %s\n", hint)
-	}
-	return code
-}
+// errOption is a command line that getopt would refuse.
+type errOption string
+
+func (e errOption) Error() string { return string(e) }

@@ -3,11 +3,9 @@
 package daemon
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"math"
-	"slices"
 	"strings"
 
 	"foliot/internal/clientlog"
@@ -18,13 +16,11 @@ import (
 // busiest is how many clients are listed.
 const busiest = 1000
 
-// clients lists those who ask, the busiest first.
-func clients(list []clientlog.Record, evicted uint64, now clock.Wall, out io.Writer) {
-	slices.SortFunc(list, func(a, b clientlog.Record) int { return cmp.Compare(b.Hits, a.Hits) })
-	fmt.Fprintf(out, "%d clients remembered, %d forgotten", len(list), evicted)
-	if len(list) > busiest {
-		fmt.Fprintf(out, ", the %d busiest are", busiest)
-		list = list[:busiest]
+// clients lists the busiest of total clients.
+func clients(list []clientlog.Record, total int, evicted uint64, now clock.Wall, out io.Writer) {
+	fmt.Fprintf(out, "%d clients remembered, %d forgotten", total, evicted)
+	if total > len(list) {
+		fmt.Fprintf(out, ", the %d busiest are", len(list))
 	}
 	fmt.Fprintf(out, "\n\n%-40s %10s %10s %4s %5s %-7s %6s\n", "client", "requests", "dropped", "int", "intL", "version", "last")
 	for i := range list {

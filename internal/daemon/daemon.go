@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"foliot/internal/clock"
@@ -46,6 +45,7 @@ type daemon struct {
 	quantum float64
 	control bool // the clock may be set
 	seed    uint64
+	signals *process.Signals
 
 	inForce *Loaded // nil = nothing yet
 }
@@ -64,7 +64,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, Usage)
 		return exitOK
 	case o.Version:
-		fmt.Fprintf(stdout, "foliotd (foliot) version %s (-CMDMON -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
+		fmt.Fprintf(stdout, "foliotd (foliot) version %s (+CMDMON +NTP -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND +ASYNCDNS -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
 		return exitOK
 	case o.Key != nil:
 		return o.Key.generate(rand.Reader, stdout, stderr)
@@ -122,13 +122,20 @@ func (d *daemon) run() error {
 	}
 	cfg := d.engineConfig(loaded)
 	d.announce(loaded)
+	// Whoever asks for the end once more, while the daemon is about to end, must
+	// not keep it from doing so in good order.
+	d.signals = process.NotifySignals()
+	defer d.signals.Close()
+	if err := d.prepareDirs(loaded.Config); err != nil {
+		return err
+	}
 	pid, err := d.claim(loaded.Config)
 	if err != nil {
 		return err
 	}
 	defer pid.remove(d.log)
 	err = d.serve(loaded, cfg)
-	d.log.Info("foliotd exiting")
+	d.log.Info(d.name() + " exiting")
 	return err
 }
 
@@ -174,8 +181,12 @@ func (d *daemon) load() (*Loaded, error) {
 	return l, nil
 }
 
+func (d *daemon) machine() *setup.Machine {
+	return &setup.Machine{Quantum: d.quantum, Controlled: d.control, Seed: d.seed}
+}
+
 func (d *daemon) engineConfig(l *Loaded) engine.Config {
-	cfg := setup.Engine(l.Config, &l.Files, &setup.Machine{Quantum: d.quantum, Controlled: d.control, Seed: d.seed})
+	cfg := setup.Engine(l.Config, &l.Files, d.machine())
 	cfg.OneShot = d.opts.OneShot()
 	return cfg
 }
@@ -196,7 +207,7 @@ func (d *daemon) openLog() error {
 		if err != nil {
 			return err
 		}
-		h.Output, h.Syslog = s, fmt.Sprintf("foliotd[%d]", os.Getpid())
+		h.Output, h.Syslog = s, fmt.Sprintf("%s[%d]", d.name(), os.Getpid())
 	default:
 		h.Journal = logfile.IsJournal(os.Stderr, os.Getenv("JOURNAL_STREAM"))
 	}
@@ -204,9 +215,18 @@ func (d *daemon) openLog() error {
 	return nil
 }
 
+// name is what the daemon is called in the log: by scripts that wait for what
+// chronyd says, in whose place it was installed, by that name.
+func (d *daemon) name() string {
+	if filepath.Base(os.Args[0]) == "chronyd" {
+		return "chronyd"
+	}
+	return "foliotd"
+}
+
 // announce says what this run is.
 func (d *daemon) announce(l *Loaded) {
-	d.log.Info("foliotd version " + Version + " starting")
+	d.log.Info(d.name() + " version " + Version + " starting")
 	for _, w := range l.Warnings {
 		d.log.Warn(w)
 	}
@@ -242,113 +262,6 @@ func (c *claimed) remove(log *slog.Logger) {
 	if err := c.file.Remove(); err != nil {
 		log.Warn(err.Error())
 	}
-}
-
-// serve opens the world, drops rights and runs the loop.
-func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
-	runtime.LockOSThread() // the thread that gets the real-time priority runs the loop
-	defer runtime.UnlockOSThread()
-	if err := d.giveFiles(l.Config); err != nil {
-		return err
-	}
-	w, err := d.openWorld(l.Config)
-	if err != nil {
-		return err
-	}
-	state, err := w.clock.Init()
-	if err != nil {
-		return err
-	}
-	d.distrust(state.Frequency, &cfg)
-	if d.opts.SetClock && d.control {
-		d.setFromFile(l.Config, w)
-	}
-	notifier, err := process.NewNotifier()
-	if err != nil {
-		return err
-	}
-	defer notifier.Close()
-	e := engine.New(cfg)
-	lp := newLoop(d, w, e, notifier)
-	defer w.close()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	signals := process.NotifySignals()
-	defer signals.Close()
-	go lp.listenSignals(ctx, signals)
-	w.enact(cfg.Policy)
-	if cfg.Policy.Access.Any() {
-		w.bind() // low ports and large buffers need rights
-	}
-	stopControl, early := d.openControl(ctx, lp)
-	if err := d.dropRights(l.Config, early == nil); err != nil {
-		stopControl()
-		return err
-	}
-	if early != nil { // the directory may be the user's
-		if stopControl, err = d.openControl(ctx, lp); err != nil {
-			d.log.Warn("Disabled control socket: " + err.Error())
-		}
-	}
-	defer stopControl()
-	d.checkDrift(l.Config)
-	now := w.Now()
-	d.restore(l.Config, e, w)
-	e.Start(now, state.Frequency, &lp.acts)
-	lp.perform()
-	if w.deaf() {
-		return errDeaf
-	}
-	lp.warmth = now.Mono
-	if d.opts.Timeout > 0 {
-		lp.end = now.Mono.Add(clock.Seconds(d.opts.Timeout))
-	}
-	if err := d.ready(notifier); err != nil {
-		return err
-	}
-	if err := lp.run(); err != nil {
-		return err
-	}
-	return d.leave(lp, l.Config)
-}
-
-// leave ends the run in good order.
-func (d *daemon) leave(lp *loop, c *config.Config) error {
-	lp.notifier.Stopping()
-	lp.e.Stop(lp.w.Now(), &lp.acts)
-	lp.perform()
-	// Only now the clock has a rate that may stay: on every other way out the
-	// guard is to see to it.
-	lp.w.closeGuard(d.log)
-	d.removeDumps(lp.w.cfg)
-	d.dump(lp.w.cfg, lp.e)
-	synced := lp.e.Tracking(lp.w.Now()).Synchronized
-	switch {
-	case lp.w.exit == engine.ExitMaxChange, lp.w.exit == engine.ExitNoSource:
-		if lp.w.exit == engine.ExitNoSource {
-			d.log.Warn("No suitable source for synchronisation")
-		}
-		return &endError{exitFatal}
-	case !lp.end.IsZero() && !synced:
-		return &endError{exitFatal}
-	}
-	return nil
-}
-
-// ready tells parent, service manager and -N that the daemon runs.
-func (d *daemon) ready(n *process.Notifier) error {
-	if err := n.Ready(); err != nil {
-		return err
-	}
-	if d.opts.ReadyFD >= 0 {
-		if err := process.ReadyFD(d.opts.ReadyFD); err != nil {
-			return err
-		}
-	}
-	if d.launch != nil {
-		return d.launch.Ready()
-	}
-	return nil
 }
 
 // openWorld opens clock, guard and poller.
@@ -436,50 +349,6 @@ func (d *daemon) applyLogs(c *config.Config, w *world) {
 		Measurements: g.Measurements, RawMeasurements: g.RawMeasurements, Statistics: g.Statistics,
 		Selection: g.Selection, Tracking: g.Tracking, RefClocks: g.Refclocks, TempComp: g.TempComp,
 	})}
-}
-
-// dropRights gives up what is no longer needed; bound tells that the control
-// socket is there and is to be the user's.
-func (d *daemon) dropRights(c *config.Config, bound bool) error {
-	p := &c.Process
-	if p.LockAll {
-		if err := process.LockMemory(); err != nil {
-			d.log.Warn("Could not lock memory: " + err.Error())
-		}
-	}
-	if p.SchedPriority > 0 {
-		// chronyd takes 100, for which the kernel has no use.
-		if err := process.SetRealtime(min(p.SchedPriority, 99)); err != nil {
-			d.log.Warn("Could not set real-time priority: " + err.Error())
-		}
-	}
-	if p.User == "" {
-		return nil
-	}
-	id, err := process.LookupUser(p.User)
-	if err != nil {
-		return err
-	}
-	if bound && !d.opts.OneShot() {
-		if err := os.Lchown(d.socketPath(), id.UID, id.GID); err != nil {
-			d.log.Warn(err.Error())
-		}
-	}
-	want := process.Caps(0)
-	if d.control {
-		want |= process.CapSysTime
-	}
-	if c.Server.Port > 0 && c.Server.Port < 1024 {
-		want |= process.CapNetBindService
-	}
-	kept, err := process.Drop(id, want)
-	if err != nil {
-		return err
-	}
-	if missing := want &^ kept; missing != 0 {
-		d.log.Warn(fmt.Sprintf("running as %s without %s", p.User, missing))
-	}
-	return nil
 }
 
 // sameServer tells whether a and b want the same of the server's sockets and

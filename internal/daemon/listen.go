@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"runtime"
+	"slices"
 	"syscall"
 
 	"foliot/internal/clock"
@@ -34,9 +35,11 @@ type server struct {
 	pool      *worker.Pool // nil while the port is closed
 	policy    responder.Policy
 	snapshot  responder.Snapshot
-	published bool         // there is a snapshot
-	closed    []netip.Addr // where no socket could be opened
-	retry     clock.Mono   // when those are tried again, zero = never
+	published bool          // there is a snapshot
+	closed    []netip.Addr  // where no socket could be opened
+	retry     clock.Mono    // when those are tried again, zero = never
+	past      worker.Report // of pools that are no more
+	ntpq      *ntpq         // answers control messages; lives as long as the pool
 	// peers are sockets of symmetric associations, connected to the peer: the
 	// kernel gives them what it sends, however busy the workers are.
 	peers map[engine.SourceID]*udpstamp.Socket
@@ -65,16 +68,21 @@ func (w *world) bind() {
 	if w.cfg.Server.Port == 0 {
 		return
 	}
-	w.srv.pool = worker.NewPool(w.poolConfig())
+	c := w.poolConfig()
+	if w.view != nil {
+		w.srv.ntpq = newNTPQ(controlPolicy(w.monitors), w.view)
+		c.Control = w.srv.ntpq
+	}
+	w.srv.pool = worker.NewPool(c)
+	if w.srv.ntpq != nil {
+		w.srv.ntpq.pool = w.srv.pool
+		go w.srv.ntpq.run()
+	}
 	if w.srv.published {
 		w.srv.pool.Publish(w.srv.snapshot)
 	}
 	w.srv.pool.Enact(w.srv.policy)
-	addrs := w.cfg.Server.BindAddresses
-	if len(addrs) == 0 {
-		addrs = []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
-	}
-	for _, a := range addrs {
+	for _, a := range serverAddrs(w.cfg.Server.BindAddresses) {
 		err := w.srv.pool.Open(a)
 		switch {
 		case err == nil:
@@ -86,10 +94,30 @@ func (w *world) bind() {
 			w.srv.closed = append(w.srv.closed, a)
 		}
 	}
-	if !w.srv.pool.Steered() {
-		w.log.Warn("The kernel refuses to spread clients over threads: one thread serves at each address")
+	if err := w.srv.pool.Refused(); err != nil {
+		w.log.Warn("One thread serves at each address, since clients cannot be spread over more: " + err.Error())
 	}
 	w.schedule()
+}
+
+// serverAddrs are the addresses to open sockets at: all of both families without
+// bindaddress, and none twice: an unspecified address is all of its family.
+func serverAddrs(bind []netip.Addr) []netip.Addr {
+	all := []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}
+	if len(bind) == 0 {
+		return all
+	}
+	var list []netip.Addr
+	for _, a := range bind {
+		whole := all[1]
+		if a.Is4() {
+			whole = all[0]
+		}
+		if a == whole || !slices.Contains(bind, whole) {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // poolConfig says how to serve.
@@ -100,15 +128,34 @@ func (w *world) poolConfig() worker.Config {
 	if c.Threads == 0 {
 		c.Threads = runtime.NumCPU()
 	}
-	c.Stamps, c.Log = setup.WorkerMemory(w.cfg, c.Threads*max(len(w.cfg.Server.BindAddresses), 2))
+	c.Stamps, c.Log = setup.WorkerMemory(w.cfg, c.Threads*len(serverAddrs(w.cfg.Server.BindAddresses)))
 	rand.Read(c.Seed[:]) // never fails: crypto/rand ends the process instead
 	return c
 }
 
-// closeServer closes everything at the server port. Sockets of clients and peers
-// that share the port go first: the kernel numbers the sockets of a port in
-// the order in which they were opened, and the workers must be the first.
+// closeServer closes everything at the server port.
 func (w *world) closeServer() {
+	w.clearPort()
+	for _, s := range w.srv.talkers {
+		s.Close()
+	}
+	if w.srv.ntpq != nil {
+		w.srv.ntpq.close()
+	}
+	if w.srv.pool != nil {
+		r := w.srv.pool.Report()
+		r.Stamps, r.Span, r.Records = 0, 0, 0 // which go with it
+		w.srv.past.Merge(&r)
+		w.srv.pool.Close()
+	}
+	w.srv.ntpq, w.srv.pool, w.srv.talkers, w.srv.closed, w.srv.retry = nil, nil, nil, nil, clock.Mono{}
+}
+
+// clearPort closes the sockets of clients and peers that share the server port. They
+// are opened again when they are needed, after those of the workers: the kernel
+// numbers the sockets of a port in the order in which they were opened, and the
+// workers must be the first.
+func (w *world) clearPort() {
 	for id := range w.srv.peers {
 		w.hangup(id)
 	}
@@ -117,13 +164,6 @@ func (w *world) closeServer() {
 			w.hangup(id)
 		}
 	}
-	for _, s := range w.srv.talkers {
-		s.Close()
-	}
-	if w.srv.pool != nil {
-		w.srv.pool.Close()
-	}
-	w.srv.pool, w.srv.talkers, w.srv.closed, w.srv.retry = nil, nil, nil, clock.Mono{}
 }
 
 // deaf tells whether there should be server sockets but none could be opened.
@@ -133,6 +173,7 @@ func (w *world) deaf() bool {
 
 // listenAgain tries once more where no socket could be opened.
 func (w *world) listenAgain() {
+	w.clearPort()
 	var left []netip.Addr
 	for _, a := range w.srv.closed {
 		if err := w.srv.pool.Open(a); err != nil {
@@ -178,13 +219,7 @@ func (w *world) peer(s *engine.Send) *udpstamp.Socket {
 	}
 	o := w.options
 	o.Port, o.Device = w.cfg.Server.Port, w.cfg.Server.BindDevice
-	for _, a := range w.cfg.Server.BindAddresses {
-		if a.Is4() == s.To.Addr().Is4() {
-			o.Local = a
-			break
-		}
-	}
-	sock, err := udpstamp.OpenClient(s.To, o)
+	sock, err := openPeer(s.To, o, w.cfg.Server.BindAddresses)
 	if err != nil {
 		w.refuse(s.Peer, err)
 		return nil
@@ -195,6 +230,21 @@ func (w *world) peer(s *engine.Send) *udpstamp.Socket {
 	}
 	w.srv.peers[s.Peer] = sock
 	return sock
+}
+
+// openPeer opens a socket to a peer from the first address of its family in bind
+// that the machine has, from any if there is none of the family.
+func openPeer(to netip.AddrPort, o udpstamp.Options, bind []netip.Addr) (sock *udpstamp.Socket, err error) {
+	from := []netip.Addr{{}}
+	if own := slices.DeleteFunc(slices.Clone(bind), func(a netip.Addr) bool { return a.Is4() != to.Addr().Is4() }); len(own) > 0 {
+		from = own
+	}
+	for _, o.Local = range from {
+		if sock, err = udpstamp.OpenClient(to, o); err == nil {
+			return sock, nil
+		}
+	}
+	return nil, err
 }
 
 // talker returns the socket to send s from that no association has: that of the
@@ -209,17 +259,22 @@ func (w *world) talker(s *engine.Send) *udpstamp.Socket {
 	if w.srv.pool == nil {
 		return nil
 	}
-	var fit netip.Addr
-	for _, a := range w.srv.pool.Addrs() {
+	return w.talkerAt(serving(w.srv.pool.Addrs(), s.To.Addr(), s.Local))
+}
+
+// serving returns which of the addresses that are served at can reach to, best
+// local itself; an invalid one if none can.
+func serving(addrs []netip.Addr, to, local netip.Addr) (fit netip.Addr) {
+	for _, a := range addrs {
 		switch {
-		case a.Is4() != s.To.Addr().Is4():
-		case a == s.Local:
-			return w.talkerAt(a)
+		case a.Is4() != to.Is4():
+		case a == local:
+			return a
 		case !fit.IsValid() || a.IsUnspecified():
 			fit = a
 		}
 	}
-	return w.talkerAt(fit)
+	return fit
 }
 
 // talkerAt returns the second socket at an address that the workers serve at.
@@ -239,10 +294,12 @@ func (w *world) talkerAt(a netip.Addr) *udpstamp.Socket {
 	return sock
 }
 
-// report says what the workers did, nothing while there are none.
+// report says what the workers did since the start.
 func (w *world) report() worker.Report {
-	if w.srv.pool == nil {
-		return worker.Report{}
+	r := w.srv.past
+	if w.srv.pool != nil {
+		now := w.srv.pool.Report()
+		r.Merge(&now)
 	}
-	return w.srv.pool.Report()
+	return r
 }

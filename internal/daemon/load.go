@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"foliot/configs"
@@ -30,9 +31,11 @@ type Loaded struct {
 	Config   *config.Config
 	Files    setup.Files
 	Warnings []string
+	ReadAt   time.Time
 
-	keyTrouble  error // why keys of the key file could not be read
-	leapTrouble error // why there is no leap second table
+	refused     []config.Source // of sourcedir, not added: another has the address
+	keyTrouble  error           // why keys of the key file could not be read
+	leapTrouble error           // why there is no leap second table
 }
 
 // Load reads the configuration and the files that it names. Files that only
@@ -43,7 +46,7 @@ func Load(o *Options) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Loaded{Config: c}
+	l := &Loaded{Config: c, ReadAt: time.Now()}
 	for _, w := range warnings {
 		l.warn("%s", w)
 	}
@@ -113,8 +116,11 @@ func (o *Options) override(c *config.Config) {
 	if o.Restarted && c.Clock.StepLimit > 0 {
 		c.Clock.StepLimit = 0
 	}
+	if o.OneShot() {
+		c.Command.Port, c.Command.Sockets = 0, nil
+	}
 	if o.Query {
-		c.Server.Port, c.Command.Port, c.Command.Socket = 0, 0, ""
+		c.Server.Port = 0
 		c.Process.PIDFile, c.Log.Dir = "", ""
 		c.Clock.DriftFile = ""
 	}
@@ -261,7 +267,7 @@ func (l *Loaded) readTempComp() error {
 // be let in, which is an error.
 func (l *Loaded) readAccess(lookup func(string) (netip.Addr, bool)) error {
 	known := make(map[string]netip.Addr)
-	for _, r := range l.Config.Server.Access {
+	for _, r := range slices.Concat(l.Config.Server.Access, l.Config.Command.Access) {
 		if r.Host == "" || known[r.Host].IsValid() {
 			continue
 		}

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ const (
 // news is what other goroutines tell the loop.
 type news struct {
 	resolved *engine.Resolved
+	run      func()
 	stop     bool
 	reload   bool
 	verb     string
@@ -79,11 +81,16 @@ type loop struct {
 	sensor   failing
 	end      clock.Mono // of -t, zero = none
 	stopping bool
+	view     *viewer // of this loop, for everybody who shows something
+	desk     *desk
+	began    clock.Mono
+	ended    chan struct{} // closed when the loop does nothing more
 }
 
 func newLoop(d *daemon, w *world, e *engine.Engine, n *process.Notifier) *loop {
 	l := &loop{
 		d: d, w: w, e: e, notifier: n,
+		began: w.Now().Mono, ended: make(chan struct{}),
 		msgs: udpstamp.NewMessages(batch, 1500), txs: make([]udpstamp.Tx, batch),
 	}
 	l.inbox.wake = w.poller.Wake
@@ -112,16 +119,21 @@ func (l *loop) listenSignals(ctx context.Context, s *process.Signals) {
 	}
 }
 
+// keepTogether gives all goroutines one processor, since the loop is all the work
+// there is until workers start and make room for themselves. With more the
+// runtime's monitor looks for work to move at each wait: half of the time that a
+// client takes.
+func keepTogether() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+}
+
 // run runs until something ends the daemon.
 func (l *loop) run() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	// The loop is all the work there is. With more than one processor the
-	// runtime's monitor looks for work to move at each wait: half of the time
-	// that a client takes.
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
-	}
+	defer close(l.ended)
 	for !l.stopping && l.w.exit == 0 {
 		events, woken, err := l.w.poller.Wait(l.timeout())
 		if err != nil {
@@ -253,6 +265,9 @@ func (l *loop) hear() {
 		case n.resolved != nil:
 			l.e.Resolved(l.w.Now(), n.resolved, &l.acts)
 			l.perform()
+		case n.run != nil:
+			n.run()
+			n.done <- nil
 		case n.stop:
 			l.stopping = true
 		case n.reload:
@@ -277,7 +292,8 @@ func (l *loop) listClients(n news) {
 		n.done <- errors.New("the server port is closed")
 	default:
 		go func() {
-			clients(pool.Clients(), pool.Report().Evicted, now, n.out)
+			list, total := pool.Clients(busiest)
+			clients(list, total, pool.Report().Evicted, now, n.out)
 			n.done <- nil
 		}()
 	}
@@ -297,12 +313,17 @@ func (l *loop) command(verb string, out io.Writer) error {
 	return errUnknownVerb(verb)
 }
 
-// ask hands a verb to the loop and waits for its answer.
+// ask hands a verb to the loop and waits for its answer. An answer that comes too
+// late finds nobody, and out is not written to.
 func (l *loop) ask(ctx context.Context, verb string, out io.Writer) error {
-	n := news{verb: verb, out: out, done: make(chan error, 1)}
+	var text bytes.Buffer
+	n := news{verb: verb, out: &text, done: make(chan error, 1)}
 	l.inbox.put(n)
 	select {
 	case err := <-n.done:
+		if _, werr := text.WriteTo(out); err == nil {
+			err = werr
+		}
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
@@ -334,6 +355,8 @@ func (l *loop) reload() error {
 	}
 	l.warmth = l.w.Now().Mono
 	l.w.enact(cfg.Policy)
+	l.desk.s.Enact(commandPolicy(fresh))
+	l.w.monitor(monitors(fresh))
 	l.e.Configure(l.w.Now(), cfg, &l.acts)
 	l.perform()
 	if !sameServer(old, fresh.Config) {

@@ -54,7 +54,7 @@ func historyOf(name string, a *source.Association) *logfile.Dump {
 	for i := max(0, reg.Held()-logfile.MaxDumpSamples); i < reg.Held(); i++ {
 		s := reg.Sample(i)
 		h.Samples = append(h.Samples, logfile.DumpSample{
-			Time: s.Time, Offset: s.Offset, OrigOffset: s.Offset,
+			Time: s.Time, Offset: s.Offset, OrigOffset: s.Measured,
 			PeerDelay: s.Delay, PeerDisp: s.Disp, RootDelay: s.RootDelay, RootDisp: s.RootDisp,
 		})
 	}
@@ -105,7 +105,7 @@ func (d *daemon) restoreOne(dir string, ref engine.SourceRef, a *source.Associat
 	samples := make([]stats.Sample, 0, len(h.Samples))
 	for _, s := range h.Samples {
 		samples = append(samples, stats.Sample{
-			Time: s.Time, Offset: s.Offset, Delay: s.PeerDelay, Disp: s.PeerDisp,
+			Time: s.Time, Offset: s.Offset, Measured: s.OrigOffset, Delay: s.PeerDelay, Disp: s.PeerDisp,
 			RootDelay: s.RootDelay, RootDisp: s.RootDisp,
 		})
 	}
@@ -271,6 +271,9 @@ func reasons(r *worker.Report) string {
 	}
 	if r.Dropped > 0 {
 		list = append(list, fmt.Sprintf("receive buffer full %d", r.Dropped))
+	}
+	if r.Unsent > 0 {
+		list = append(list, fmt.Sprintf("not sent by the kernel %d", r.Unsent))
 	}
 	if len(list) == 0 {
 		return ""

@@ -5,6 +5,7 @@ package daemon
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -111,6 +112,10 @@ func needRestart(a, b *config.Config) []string {
 		changed bool
 	}{
 		{"acquisitionport", a.Client.AcquisitionPort != b.Client.AcquisitionPort},
+		{"bindcmdaddress", !slices.Equal(a.Command.Sockets, b.Command.Sockets) ||
+			a.Command.BindAddr4 != b.Command.BindAddr4 || a.Command.BindAddr6 != b.Command.BindAddr6},
+		{"bindcmddevice", a.Command.BindDevice != b.Command.BindDevice},
+		{"cmdport", a.Command.Port != b.Command.Port},
 		{"user", p.User != q.User},
 		{"pidfile", p.PIDFile != q.PIDFile},
 		{"lock_all", p.LockAll != q.LockAll},

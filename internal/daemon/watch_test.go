@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"foliot/internal/acl"
 	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/engine"
 	"foliot/internal/logfile"
 	"foliot/internal/narrate"
+	"foliot/internal/responder"
 	"foliot/internal/setup"
 	"foliot/internal/sysclock"
 	"foliot/internal/udpstamp"
@@ -63,7 +65,8 @@ func TestNeedRestart(t *testing.T) {
 	}
 	b.Client.AcquisitionPort, b.Process.User, b.Process.SchedPriority = 123, "ntp", 5
 	b.Process.PIDFile, b.Process.LockAll = "/run/x.pid", true
-	want := []string{"acquisitionport", "user", "pidfile", "lock_all", "sched_priority"}
+	b.Command.Sockets, b.Command.BindDevice, b.Command.Port = []string{"/run/x.sock"}, "lo", 4
+	want := []string{"acquisitionport", "bindcmdaddress", "bindcmddevice", "cmdport", "user", "pidfile", "lock_all", "sched_priority"}
 	if got := needRestart(a, b); !reflect.DeepEqual(got, want) {
 		t.Errorf("needRestart = %v, want %v", got, want)
 	}
@@ -116,6 +119,16 @@ func TestSetClockTellsFailuresOnce(t *testing.T) {
 	}
 }
 
+// A policy that a command changed is the one by which requests are answered.
+func TestEnact(t *testing.T) {
+	w := &world{}
+	p := responder.Policy{Access: acl.New([]acl.Rule{{Allow: true, Everything: true}})}
+	w.Do(&engine.Action{Kind: engine.ActPolicy, Policy: p})
+	if w.srv.policy.Access != p.Access {
+		t.Error("the policy of an action is not in force")
+	}
+}
+
 func TestListenAgain(t *testing.T) {
 	w, log := testWorld(t)
 	w.cfg.Server.Port = 40123
@@ -133,6 +146,25 @@ func TestListenAgain(t *testing.T) {
 	w.listenAgain()
 	if w.deaf() || !w.srv.retry.IsZero() || w.srv.pool.Threads() == 0 || !strings.Contains(log.String(), "Opened NTP server socket at 127.0.0.1:40123") {
 		t.Errorf("after success: deaf %v, retry %v, %d sockets, log %s", w.deaf(), w.srv.retry, w.srv.pool.Threads(), log)
+	}
+}
+
+func TestServerAddrs(t *testing.T) {
+	for bind, want := range map[string]string{
+		"": "0.0.0.0 ::", "192.0.2.1": "192.0.2.1", "192.0.2.1 ::1 192.0.2.2": "192.0.2.1 ::1 192.0.2.2",
+		"192.0.2.1 0.0.0.0 ::1": "0.0.0.0 ::1", ":: ::1": "::",
+	} {
+		var list []netip.Addr
+		for _, a := range strings.Fields(bind) {
+			list = append(list, netip.MustParseAddr(a))
+		}
+		var got []string
+		for _, a := range serverAddrs(list) {
+			got = append(got, a.String())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("bindaddress %q: sockets at %q, want %q", bind, got, want)
+		}
 	}
 }
 
@@ -178,6 +210,7 @@ type foundClock struct {
 }
 
 func (c *foundClock) Init() (sysclock.State, error)            { c.inits++; return c.found.Now, nil }
+func (c *foundClock) State() (sysclock.State, error)           { return c.found.Now, nil }
 func (c *foundClock) Interference() (sysclock.Foreign, error)  { return c.found, nil }
 func (c *foundClock) SetStatus(sysclock.Status) error          { return nil }
 func (c *foundClock) Step(clock.Offset) (sysclock.Done, error) { return sysclock.Done{}, nil }

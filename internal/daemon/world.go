@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 
+	"foliot/internal/acl"
 	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/engine"
@@ -26,6 +27,7 @@ type systemClock interface {
 	SetFrequency(clock.Frequency) (sysclock.Done, error)
 	Step(clock.Offset) (sysclock.Done, error)
 	SetStatus(sysclock.Status) error
+	State() (sysclock.State, error)
 	Interference() (sysclock.Foreign, error)
 }
 
@@ -43,14 +45,17 @@ type world struct {
 	resolver *resolve.Resolver
 	notifier *process.Notifier      // nil is valid
 	added    func(engine.SourceRef) // hears of new sources, may be nil
+	measured func(*engine.Event)    // hears of new samples, may be nil
 	answers  func(engine.Resolved)  // queues an answer that is known at once
 
-	clients map[engine.SourceID]*udpstamp.Socket
-	watched map[engine.SourceID]bool // client sockets that the poller knows
-	refused map[engine.SourceID]bool // sources whose client socket could not be opened
-	srv     server
-	acqPort uint16
-	options udpstamp.Options
+	clients  map[engine.SourceID]*udpstamp.Socket
+	watched  map[engine.SourceID]bool // client sockets that the poller knows
+	refused  map[engine.SourceID]bool // sources whose client socket could not be opened
+	srv      server
+	view     *viewer    // for those who ask by ntpq
+	monitors *acl.Table // who they may be
+	acqPort  uint16
+	options  udpstamp.Options
 
 	exit       engine.ExitReason
 	slewing    bool // the clock runs so far off its base that sleeps get longer
@@ -205,6 +210,8 @@ func (w *world) Do(a *engine.Action) {
 		w.setStatus(&a.Status)
 	case engine.ActPublish:
 		w.publish(&a.Snapshot)
+	case engine.ActPolicy:
+		w.enact(a.Policy)
 	case engine.ActDrift:
 		w.saveDrift(a.Drift)
 	case engine.ActEvent:
@@ -212,6 +219,10 @@ func (w *world) Do(a *engine.Action) {
 		switch a.Event.Kind {
 		case engine.EvSelected:
 			w.notifier.Status("synchronised to " + a.Event.Source.Name)
+		case engine.EvStatistics:
+			if w.measured != nil {
+				w.measured(&a.Event)
+			}
 		case engine.EvUnselected:
 			w.notifier.Status("not synchronised")
 		case engine.EvAdded:

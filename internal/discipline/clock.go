@@ -230,6 +230,10 @@ func (c *Clock) Disturbed(now clock.Now, f clock.Frequency) {
 	c.restart(now)
 }
 
+// Cancel gives up what is still to be slewed out: served time jumps to the wall
+// clock. [Clock.Free] must be ordered.
+func (c *Clock) Cancel(now clock.Now) { c.restart(now) }
+
 // restart forgets what was going on. The kernel may still have the rate of a slew:
 // [Clock.Free] must be ordered.
 func (c *Clock) restart(now clock.Now) {

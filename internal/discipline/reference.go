@@ -79,6 +79,7 @@ type Reference struct {
 	LastOffset   clock.Offset
 	Interval     float64 // between the last two updates, seconds
 	rms2         float64
+	settled      bool // rms2 is a mean
 }
 
 // NewReference returns a reference that is not synchronised.
@@ -92,6 +93,12 @@ func (r *Reference) Configure(cfg Config) {
 		r.stepsIn = cfg.StepLimit
 	}
 	r.cfg = cfg
+}
+
+// SetMakeStep changes makestep: the next limit updates may step (0 = none, < 0 =
+// all) what is beyond threshold seconds.
+func (r *Reference) SetMakeStep(threshold float64, limit int) {
+	r.cfg.StepThreshold, r.cfg.StepLimit, r.stepsIn = threshold, limit, limit
 }
 
 // RMSOffset returns the long-term mean square root of the offsets, seconds.
@@ -162,11 +169,27 @@ func (r *Reference) Followed(u *Update, made clock.Frequency, plan *Plan) {
 	}
 	r.LastOffset = plan.DOffset
 	sq := float64(plan.DOffset * plan.DOffset)
-	if r.updates == 1 {
-		r.rms2 = sq
-	} else {
+	if r.settled {
 		r.rms2 += 0.1 * (sq - r.rms2)
+	} else {
+		// The first offsets, which the clock started with, say nothing about how
+		// well it is kept: the mean begins with the first one that is larger than
+		// the one before.
+		r.settled = r.rms2 > 0 && r.rms2 < sq
+		r.rms2 = sq
 	}
+}
+
+// manualSkew is what is claimed of the frequency after a time was typed, as in
+// chrony: 10 %, written with nines.
+const manualSkew = 0.099999999
+
+// Told notes that the clock follows u, which a person gave, and no source: it is
+// as right as a person can be, so nothing is claimed about it.
+func (r *Reference) Told(u *Update, made clock.Frequency, plan *Plan) {
+	r.Followed(u, made, plan)
+	r.Lose()
+	r.Stratum, r.Residual, r.Skew = 0, 0, manualSkew
 }
 
 // Updates returns how many updates were followed.

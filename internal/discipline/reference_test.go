@@ -148,8 +148,16 @@ func TestFollowed(t *testing.T) {
 	if math.Abs(r.Interval-63.95) > 1e-9 || r.Updates() != 2 {
 		t.Errorf("interval %g after updates at 0.25 and 64.2 s, want 63.95 (%d updates)", r.Interval, r.Updates())
 	}
-	if got := r.RMSOffset(); got >= 0.25 || got <= 0.05 {
-		t.Errorf("RMS offset %g after 0.25 and 0.05, want between", got)
+	for _, next := range []struct {
+		offset clock.Offset
+		rms    float64
+	}{{-0.01, 0.01}, {0.02, 0.02}, {0.01, math.Sqrt(4e-4 - 0.1*3e-4)}} {
+		u = update(float64(next.offset))
+		p = r.Plan(u, 0)
+		r.Followed(u, u.Estimate.Freq, &p)
+		if got := r.RMSOffset(); math.Abs(got-next.rms) > 1e-12 {
+			t.Errorf("RMS offset %g after %g, want %g: a mean from the first larger one on", got, next.offset, next.rms)
+		}
 	}
 	r.Lose()
 	if r.Synchronized || r.Leap != ntp.LeapUnsync || r.Stratum != 3 {

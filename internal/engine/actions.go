@@ -37,6 +37,8 @@ const (
 	ActEvent
 	// ActListen: Action.Listen says whether the server port must be open.
 	ActListen
+	// ActPolicy: answer requests by Action.Policy from now on.
+	ActPolicy
 	// ActExit: stop the daemon; Action.Exit says why.
 	ActExit
 )
@@ -56,6 +58,7 @@ type Action struct {
 	Offset   clock.Offset
 	Status   KernelStatus
 	Snapshot responder.Snapshot
+	Policy   responder.Policy
 	Drift    Drift
 	Event    Event
 	Exit     ExitReason

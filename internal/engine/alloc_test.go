@@ -32,6 +32,7 @@ type wire struct {
 	from   engine.Send
 	done   int // exchanges
 	events int
+	refuse bool // to set the clock
 }
 
 var peer = netip.MustParseAddrPort("10.0.0.1:123")
@@ -39,6 +40,9 @@ var peer = netip.MustParseAddrPort("10.0.0.1:123")
 func (w *wire) Now() clock.Now { return w.now }
 
 func (w *wire) SetClock(a *engine.Action) engine.ClockDone {
+	if w.refuse {
+		return engine.ClockDone{At: w.now, Frequency: w.freq}
+	}
 	if a.Kind == engine.ActStep {
 		w.now.Wall = w.now.Wall.Shift(a.Offset)
 	} else {

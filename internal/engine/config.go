@@ -19,6 +19,7 @@ type Config struct {
 	Sources    []SourceConfig
 	Broadcasts []BroadcastConfig
 	Selection  selection.Config
+	AuthMode   AuthMode
 	Discipline discipline.Config
 	Clock      discipline.ClockConfig
 	Local      LocalConfig
@@ -28,6 +29,7 @@ type Config struct {
 	TempComp   *drifts.TempComp // nil: none
 	Policy     responder.Policy // whom to serve, and how
 
+	Manual        bool    // times that a person types are listened to (SetTime)
 	NoServer      bool    // port 0: the server port is never opened
 	SharedPort    bool    // requests are sent from the server port
 	Precision     int8    // of the local clock, log2 seconds
@@ -50,7 +52,7 @@ type SourceConfig struct {
 	Pool       bool
 	MaxSources int // of a pool
 	Family     Family
-	Template   source.Config // Name and Addr are filled in
+	Template   source.Config // Name and Addr are filled in; Select is as configured
 }
 
 // same tells whether o is the same source with, perhaps, other options.
@@ -65,7 +67,7 @@ type LocalConfig struct {
 	Stratum      uint8   // (10)
 	Distance     float64 // become active above this root distance, seconds (1)
 	Activate     float64 // only once the root distance was below this, seconds (0 = at once)
-	Orphan       bool
+	Orphan       bool    // follow other such servers; Selection.OrphanStratum follows from it
 	WaitSynced   float64 // seconds after the last update
 	WaitUnsynced float64 // seconds after the start, or since the reference was lost
 }

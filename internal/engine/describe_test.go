@@ -45,10 +45,35 @@ func describe(ev *engine.Event) string {
 		return fmt.Sprintf("removed %s (%s)", who, ev.Source.Name)
 	case engine.EvReplaced:
 		return fmt.Sprintf("replaced %s by %s", ev.Old.Addr.Addr(), who)
+	case engine.EvOnline:
+		return "online " + who
 	case engine.EvOffline:
 		return "offline " + who
+	case engine.EvSetting:
+		return describeSetting(ev)
 	case engine.EvMeasurement, engine.EvStatistics, engine.EvTracking, engine.EvSelection:
 		return ""
 	}
 	return fmt.Sprintf("event %d", ev.Kind)
+}
+
+// describeSetting words what a command changed.
+func describeSetting(ev *engine.Event) string {
+	words := fmt.Sprintf("option %d set to %.4g", ev.Option, ev.Value)
+	if ev.Source.ID != 0 {
+		words += " for " + ev.Source.Addr.Addr().String()
+	}
+	if ev.Name != "" {
+		words += " for " + ev.Name
+	}
+	switch ev.Option {
+	case engine.OptMakeStep, engine.OptAccess, engine.OptLocal:
+		words += fmt.Sprintf(", %d", ev.Count)
+	case engine.OptTyped:
+		words = fmt.Sprintf("set by hand: %.2f s", ev.Value)
+		if ev.Count == 1 {
+			words += fmt.Sprintf(", %.0f ppm", ev.Limit*1e6)
+		}
+	}
+	return words
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/engine"
 	"foliot/internal/setup"
@@ -58,7 +59,7 @@ func chronicle(seed uint64) (sum string, entries int) {
 		fmt.Fprint(d.h, from, to)
 		d.h.Write(data)
 	}
-	add := func(addr, peer netip.Addr, change func(*config.Config)) {
+	add := func(addr, peer netip.Addr, change func(*config.Config)) *sim.Node {
 		c := config.Default()
 		c.Clock.StepThreshold, c.Clock.StepLimit = 1, 3
 		p := config.DefaultSource(config.KindPeer, peer.String())
@@ -66,20 +67,47 @@ func chronicle(seed uint64) (sum string, entries int) {
 		c.Server.Broadcasts = []config.Broadcast{{Interval: 60, Dest: network}, {Interval: 60, Dest: group}}
 		c.Sources = append(c.Sources, p)
 		change(c)
-		w.Add(sim.Host{
+		return w.Add(sim.Host{
 			Addr: addr, Oscillator: sim.Oscillator{Rate: 20e-6, Wander: 1e-9}, Offset: 1.5, Kernel: true, OnAction: d.action,
 			Engine: setup.Engine(c, &setup.Files{}, &setup.Machine{Quantum: 1e-9, Controlled: true, Seed: seed}),
 		})
 	}
-	add(nodeAddr, other, func(c *config.Config) {
+	node := add(nodeAddr, other, func(c *config.Config) {
 		pool("pool.example", 3, nil)(c)
 		all := append(c.Sources, config.DefaultSource(config.KindServer, "10.0.0.1"), config.DefaultSource(config.KindServer, "10.0.0.2"))
 		all[len(all)-1].XLeave = true
 		c.Sources = all
 	})
 	add(other, nodeAddr, func(*config.Config) {})
+	meddle(w, node, d)
 	w.Run(3600)
 	return fmt.Sprintf("%x", d.h.Sum(nil)), d.n
+}
+
+// meddle gives the node a command every four minutes.
+func meddle(w *sim.World, node *sim.Node, d *diary) {
+	l := &lab{node: node}
+	added := config.DefaultSource(config.KindServer, "ntp.example")
+	w.Name("ntp.example", addrOf(2), addrOf(3))
+	for i, c := range []command{
+		l.adding(added), deleting(addrOf(5)), online(false, addrOf(1)), online(true), doffset(0.5), step, dfreq(1e-6),
+		func(e *engine.Engine, now clock.Now, out *engine.Actions) engine.Answer {
+			return e.SetManual(now, true, out)
+		},
+		func(e *engine.Engine, now clock.Now, out *engine.Actions) engine.Answer {
+			_, a := e.SetTime(now, e.ServedAt(now).Add(clock.Second), out)
+			return a
+		},
+		func(e *engine.Engine, now clock.Now, out *engine.Actions) engine.Answer { return e.Refresh(now, out) },
+		func(e *engine.Engine, now clock.Now, out *engine.Actions) engine.Answer {
+			return e.ResetSources(now, out)
+		},
+		func(e *engine.Engine, now clock.Now, out *engine.Actions) engine.Answer {
+			return e.Burst(now, engine.Which{}, 2, 5, out)
+		},
+	} {
+		w.At(float64(i+1)*240, func() { d.number(float64(l.obey(c))) })
+	}
 }
 
 // TestDeterminism: the same seed and the same facts give the same actions, octet

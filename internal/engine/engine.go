@@ -57,6 +57,7 @@ type Engine struct {
 	byID       map[SourceID]*member
 	byPeer     map[netip.AddrPort]*member
 	lastID     SourceID
+	lastEntry  EntryID
 	broadcasts []broadcast
 	ranked     []*selection.Source // scratch for a run of selection
 	table      []SelectionRow      // scratch for telling its result
@@ -78,6 +79,9 @@ type Engine struct {
 	failing     bool       // setting the frequency fails
 	finished    bool       // one-shot mode has its result
 	tracking    Tracking
+	manual      manual
+	counts      ClockCounts
+	refused     bool // the last step was
 }
 
 // member is one association and what selection knows of it.
@@ -109,6 +113,7 @@ func New(cfg Config) *Engine {
 	e.epoch = e.rng.Uint32()
 	e.fall = drifts.NewFallback(cfg.Fallback)
 	e.smooth = newSmoother(&cfg.Smooth)
+	e.manual.on = cfg.Manual
 	return e
 }
 
@@ -242,6 +247,7 @@ func (e *Engine) watch(now clock.Now, out *Actions) {
 		return
 	}
 	if jump, ok := e.clk.Watch(now); ok {
+		e.counts.Foreign++
 		out.event(EvJump).Value = float64(jump)
 		e.startOver(now, out)
 	}
@@ -249,6 +255,7 @@ func (e *Engine) watch(now clock.Now, out *Actions) {
 
 // Disturbed tells that somebody else set the kernel's rate to freq.
 func (e *Engine) Disturbed(now clock.Now, freq clock.Frequency, out *Actions) {
+	e.counts.Foreign++
 	out.event(EvInterference).Value = float64(freq)
 	e.clk.Disturbed(now, freq)
 	e.startOver(now, out)
@@ -260,6 +267,7 @@ func (e *Engine) startOver(now clock.Now, out *Actions) {
 		m.assoc.Forget()
 		m.assoc.Hurry(now)
 	}
+	e.manual.n = 0
 	e.lose(now)
 	e.sel.Reset()
 	// Whatever rate the kernel has now, of a slew that is no more or of somebody

@@ -39,6 +39,7 @@ const (
 	EvAdded                                // Source
 	EvRemoved                              // Source
 	EvReplaced                             // Source, Old
+	EvOnline                               // Source
 	EvOffline                              // Source
 	EvFallback                             // Count: log2 of the span used; Value: ratio
 	EvMeasurement                          // Source, Report
@@ -47,6 +48,7 @@ const (
 	EvSelection                            // Time, Rows
 	EvTemperature                          // Time, Value: the sensor's; Limit: the compensation, ratio
 	EvTemperatureWild                      // Value: a reading that was ignored
+	EvSetting                              // Option, and what is beside it there
 )
 
 // SourceRef names a source in an event.
@@ -75,24 +77,28 @@ type Event struct {
 	Total       int
 	Unreachable int
 	Name        string
+	Option      Option
 	Rows        []SelectionRow
 }
 
 // SelectionRow is what a run of selection made of one source.
 type SelectionRow struct {
-	Source  SourceRef
-	Status  selection.Status
-	Options source.SelectOptions
-	Reach   uint8
-	Score   float64
-	LastAge float64 // of the newest sample, seconds
-	Lo, Hi  float64 // the interval that the source claims, seconds
+	Source   SourceRef
+	Status   selection.Status
+	Asked    source.SelectOptions // as configured
+	Options  source.SelectOptions // in force (authselectmode)
+	Reach    uint8
+	Score    float64
+	LastAge  float64 // of the newest sample, seconds
+	Lo, Hi   float64 // the interval that the source claims, seconds
+	Distance float64 // root distance, seconds
 }
 
 // Tracking describes an update of the clock, and is chrony's report of that name.
 type Tracking struct {
 	Time         clock.Served
-	Name         string
+	Name         string     // of the source selected at the last update, as configured
+	Addr         netip.Addr // of that source; invalid for none
 	Stratum      uint8
 	RefID        uint32
 	Leap         uint8
@@ -108,5 +114,8 @@ type Tracking struct {
 	RootDisp     float64
 	MaxError     float64
 	Interval     float64
+	RefTime      clock.Served // of the last update, as it is served
 	Synchronized bool
+	Local        bool // what is served is the local clock (directive local)
+	Updates      int  // followed since the start
 }

@@ -12,6 +12,10 @@ import (
 // reused; 0 means "none" (the server sockets).
 type SourceID uint32
 
+// EntryID names a configured source, a name that may not have resolved yet. IDs are
+// not reused.
+type EntryID uint32
+
 // Received is the fact that a datagram arrived.
 type Received struct {
 	Source SourceID       // whose client socket it arrived at, 0 for a server socket

@@ -50,14 +50,7 @@ func (e *Engine) fallback(now clock.Now, out *Actions) {
 
 // setFrequency makes served time run at the rate f against the raw oscillator.
 func (e *Engine) setFrequency(f clock.Frequency, now clock.Now, out *Actions) {
-	at := e.served(now)
-	made, order := e.clk.Adjust(now, (1+f)/(1+e.clk.Frequency())-1, 0, 0)
-	e.moveHistory(at, made, 0)
-	e.ref.Adjust(at, made, 0)
-	e.carryOut(order, out)
-	if !order.SetFrequency {
-		e.refresh(now, out)
-	}
+	e.correct(now, (1+f)/(1+e.clk.Frequency())-1, 0, out)
 }
 
 // Temperature takes a reading of the sensor in (tempcomp): the compensation for
@@ -133,12 +126,14 @@ func (e *Engine) Stop(now clock.Now, out *Actions) {
 }
 
 // Configure changes to another configuration. Sources that stay keep their
-// history; what the engine started with (seed, drift, precision) stays too.
+// history; what the engine started with (seed, drift, precision) stays too. What
+// commands changed is undone, as the comment on commands says.
 func (e *Engine) Configure(now clock.Now, cfg Config, out *Actions) {
 	cfg.Seed, cfg.Drift, cfg.Precision, cfg.Quantum = e.cfg.Seed, e.cfg.Drift, e.cfg.Precision, e.cfg.Quantum
 	cfg.OneShot = e.cfg.OneShot
 	old := e.cfg
 	e.cfg = cfg
+	e.manual.on = cfg.Manual
 	e.replaceParts(&old)
 	e.sel.Configure(selectionConfig(&cfg))
 	e.ref.Configure(cfg.Discipline)

@@ -24,6 +24,7 @@ type lab struct {
 	events []happening
 	looked []float64 // times of look-ups
 	drifts []engine.Drift
+	policy func(a *engine.Action) // hears of each ActPolicy, may be nil
 }
 
 // happening is an event and when it was.
@@ -40,6 +41,7 @@ type options struct {
 	oneShot bool
 	osc     sim.Oscillator
 	offset  float64
+	addr    netip.Addr // invalid: nodeAddr
 }
 
 var nodeAddr = addrOf(100)
@@ -64,8 +66,11 @@ func newLab(t *testing.T, w *sim.World, o options) *lab {
 	l := &lab{t: t, w: w, files: o.files}
 	cfg := l.engine(o.config, o.free)
 	cfg.OneShot = o.oneShot
+	if !o.addr.IsValid() {
+		o.addr = nodeAddr
+	}
 	l.node = w.Add(sim.Host{
-		Addr: nodeAddr, Oscillator: o.osc, Offset: o.offset, Kernel: true, Uncontrol: o.free, Engine: cfg,
+		Addr: o.addr, Oscillator: o.osc, Offset: o.offset, Kernel: true, Uncontrol: o.free, Engine: cfg,
 		OnEvent: func(at float64, ev *engine.Event) { l.events = append(l.events, happening{at, *ev}) },
 		OnAction: func(at float64, a *engine.Action) {
 			switch a.Kind {
@@ -73,6 +78,10 @@ func newLab(t *testing.T, w *sim.World, o options) *lab {
 				l.looked = append(l.looked, at)
 			case engine.ActDrift:
 				l.drifts = append(l.drifts, a.Drift)
+			case engine.ActPolicy:
+				if l.policy != nil {
+					l.policy(a)
+				}
 			}
 		},
 	})

@@ -59,6 +59,7 @@ func (e *Engine) leapNow(o *leap.Order, now clock.Now, out *Actions) {
 	for _, m := range e.members {
 		m.assoc.Shift(o.Offset)
 	}
+	e.manual.shift(o.Offset)
 	e.ref.Adjust(at, 0, o.Offset)
 	switch o.How {
 	case leap.Stepped:

@@ -18,7 +18,8 @@ import (
 var unsynchronised = source.Reference{Leap: ntp.LeapUnsync, RootDelay: 1, RootDisp: 1}
 
 // reference says what we claim about our clock at now: what the sources gave
-// us, the local reference in their absence, or that we do not know.
+// us, the local reference in their absence, or that we do not know. What smoothing
+// makes of that is another matter.
 func (e *Engine) reference(now clock.Now) source.Reference {
 	at := e.served(now)
 	if e.useLocal(now) {
@@ -36,10 +37,6 @@ func (e *Engine) reference(now clock.Now) source.Reference {
 	}
 	if r.Stratum >= ntp.MaxStratum {
 		return unsynchronised
-	}
-	if e.smooth != nil && e.smooth.Active() {
-		r.RefID = ntp.RefIDSmooth
-		r.RootDisp += math.Abs(float64(e.smoothing(now).Offset))
 	}
 	return r
 }
@@ -78,6 +75,9 @@ func (e *Engine) refresh(now clock.Now, out *Actions) {
 	}
 	if r.Leap != ntp.LeapUnsync && !e.onLocal {
 		s.RootDisp, s.DispRate = e.ref.RootDisp+math.Abs(float64(s.Smooth.Offset)), e.ref.DispersionRate()
+		if e.smooth != nil && e.smooth.Active() {
+			s.RefID = ntp.RefIDSmooth
+		}
 	}
 	out.add(ActPublish).Snapshot = *s
 	e.tellKernel(now, out)

@@ -15,12 +15,15 @@ import (
 // entry is one configured server, peer or pool: a name, and the associations
 // that it became.
 type entry struct {
+	id       EntryID
 	cfg      SourceConfig
 	literal  bool // the name is an address; it is never looked up
 	asking   bool // an answer is awaited
 	tries    int
 	retry    clock.Mono // when to look the name up (again), zero = not now
 	patience clock.Mono // until when no member is replaced
+	offline  bool       // who becomes a member is not asked for now
+	members  int        // associations of this name
 	unhappy  SourceID   // the member that the answer shall replace, 0 = none
 }
 
@@ -43,7 +46,7 @@ func (e *Engine) setSources(now clock.Now, out *Actions) {
 			n := old[at]
 			old[at] = nil
 			n.cfg = *want
-			e.reconfigure(n)
+			e.reconfigure(n, now)
 			e.entries = append(e.entries, n)
 			continue
 		}
@@ -56,7 +59,7 @@ func (e *Engine) setSources(now clock.Now, out *Actions) {
 	}
 }
 
-func (e *Engine) reconfigure(n *entry) {
+func (e *Engine) reconfigure(n *entry, now clock.Now) {
 	for _, m := range e.members {
 		if m.entry != n {
 			continue
@@ -64,12 +67,16 @@ func (e *Engine) reconfigure(n *entry) {
 		cfg := n.cfg.Template
 		cfg.Name, cfg.Addr = m.assoc.Config().Name, m.assoc.Config().Addr
 		m.assoc.Configure(cfg)
-		m.sel.Options, m.sel.MaxUnread = cfg.Select, cfg.MaxUnreach
+		m.sel.MaxUnread = cfg.MaxUnreach
+	}
+	if n.cfg.Pool && n.members < n.cfg.MaxSources && !n.asking {
+		n.retry = now.Mono
 	}
 }
 
 func (e *Engine) addEntry(cfg SourceConfig, now clock.Now, out *Actions) {
-	n := &entry{cfg: cfg}
+	e.lastEntry++
+	n := &entry{id: e.lastEntry, cfg: cfg, offline: cfg.Template.Offline}
 	e.entries = append(e.entries, n)
 	if a, ok := literal(cfg.Name); ok {
 		n.literal = true
@@ -88,10 +95,14 @@ func (e *Engine) dropEntry(n *entry, out *Actions) {
 	}
 }
 
+// maxMembers is how many associations there can be: the slot of one is in the
+// lower half of its TxID.
+const maxMembers = 1 << 16
+
 // addMember makes an association with addr, unless there is one already.
 func (e *Engine) addMember(n *entry, addr netip.Addr, now clock.Now, out *Actions) bool {
 	at := addrPort(addr, n.cfg.Port)
-	if e.hasAddr(at) {
+	if e.hasAddr(at) || len(e.members) >= maxMembers {
 		return false
 	}
 	e.lastID++
@@ -99,14 +110,15 @@ func (e *Engine) addMember(n *entry, addr netip.Addr, now clock.Now, out *Action
 	cfg.Name, cfg.Addr = n.cfg.Name, at
 	m := &member{id: e.lastID, entry: n, slot: len(e.members)}
 	m.assoc = source.New(cfg, e.cfg.estimator(cfg.Prior))
-	m.sel.Options, m.sel.MaxUnread, m.sel.Score = cfg.Select, cfg.MaxUnreach, 1
+	m.sel.MaxUnread, m.sel.Score = cfg.MaxUnreach, 1
 	e.members = append(e.members, m)
 	e.byID[m.id] = m
 	if cfg.Symmetric {
 		e.byPeer[at] = m
 	}
+	n.members++
 	out.event(EvAdded).Source = m.ref()
-	if !cfg.Offline {
+	if !n.offline {
 		env := e.env(m, now)
 		m.assoc.Online(now, &env)
 		m.assoc.Delay(now, 0.2+float64(m.slot)*2e-3)
@@ -122,6 +134,7 @@ func (e *Engine) removeMember(m *member, out *Actions) {
 	if e.sel.Selected() == &m.sel {
 		e.sel.Reset()
 	}
+	m.entry.members--
 	out.event(EvRemoved).Source = m.ref()
 	out.add(ActHangup).Source = m.id
 	delete(e.byID, m.id)
@@ -198,6 +211,7 @@ func (e *Engine) useAddrs(n *entry, addrs []netip.Addr, now clock.Now, out *Acti
 		}
 	}
 	e.nextLookup(n, have >= want, now)
+	e.openPort(out)
 }
 
 // nextLookup says when the name is to be looked up again.
@@ -267,24 +281,6 @@ func (e *Engine) replaceBad(m *member, now clock.Now) {
 	n.retry, n.tries = now.Mono, 0
 }
 
-// SetOnline makes the association id poll, or stop polling; what was learned
-// stays.
-func (e *Engine) SetOnline(now clock.Now, id SourceID, on bool, out *Actions) {
-	e.watch(now, out)
-	m := e.byID[id]
-	if m == nil {
-		return
-	}
-	if on {
-		env := e.env(m, now)
-		m.assoc.Online(now, &env)
-		return
-	}
-	m.assoc.Offline()
-	out.event(EvOffline).Source = m.ref()
-	e.choose(nil, now, out)
-}
-
 // unsent takes a source offline that cannot be reached, if it is to be so
 // (auto_offline): there is no network.
 func (e *Engine) unsent(id SourceID, out *Actions) {
@@ -317,7 +313,10 @@ func (e *Engine) Association(id SourceID) *source.Association {
 
 // Rows describes what the last run of selection made of the sources. The
 // result is valid until the next fact.
-func (e *Engine) Rows() []SelectionRow { return e.rows() }
+func (e *Engine) Rows() []SelectionRow {
+	e.mixOptions() // sources may have come or gone since
+	return e.rows()
+}
 
 // ServedAt returns the served time at now.
 func (e *Engine) ServedAt(now clock.Now) clock.Served { return e.served(now) }

@@ -98,7 +98,7 @@ func (s *stage) command(words []string) {
 		"server": s.server, "server-step": s.serverStep, "server-leap": s.serverLeap, "drop": s.drop, "answer": s.answer, "name": s.name,
 		"add-source": s.addSource, "remove-source": s.removeSource, "set": s.set, "start": s.start, "reload": s.reload,
 		"broadcast": s.broadcast, "remove-broadcast": s.removeBroadcast,
-		"advance": s.advance, "jump": s.jump, "sleep": s.sleep, "print": s.print, "stop": s.stop,
+		"advance": s.advance, "jump": s.jump, "sleep": s.sleep, "print": s.print, "stop": s.stop, "chronyc": s.chronyc,
 	}[verb]
 	if !ok {
 		s.t.Fatalf("unknown command %q", verb)

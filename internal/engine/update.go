@@ -49,6 +49,7 @@ func (e *Engine) lostReply(m *member, now clock.Now, out *Actions) {
 // choose runs the selection and lets the clock follow the result.
 func (e *Engine) choose(updated *member, now clock.Now, out *Actions) {
 	at := e.served(now)
+	e.mixOptions()
 	e.ranked = e.ranked[:0]
 	for _, m := range e.members {
 		e.describe(m, at)
@@ -139,8 +140,8 @@ func (e *Engine) rows() []SelectionRow {
 	for _, m := range e.members {
 		s := &m.sel
 		e.table = append(e.table, SelectionRow{
-			Source: m.ref(), Status: s.Status, Options: s.Options, Reach: s.Reach,
-			Score: s.Score, LastAge: s.LastAge, Lo: s.Lo, Hi: s.Hi,
+			Source: m.ref(), Status: s.Status, Asked: m.assoc.Config().Select, Options: s.Options, Reach: s.Reach,
+			Score: s.Score, LastAge: s.LastAge, Lo: s.Lo, Hi: s.Hi, Distance: s.Distance,
 		})
 	}
 	return e.table
@@ -207,6 +208,19 @@ func (e *Engine) refuse(plan *discipline.Plan, out *Actions) {
 
 // apply corrects the clock as planned and moves all history with it.
 func (e *Engine) apply(u *discipline.Update, plan *discipline.Plan, m *member, now clock.Now, out *Actions) {
+	made, order := e.turn(plan, now, out)
+	e.ref.Followed(u, made, plan)
+	e.settle(plan, made, order, now, out)
+	e.fallen = 0
+	e.fall.Add(e.drift().Frequency, e.ref.Interval)
+	e.announceLeap(now, u.Leap, out)
+	e.tellTracking(u, m, now, out)
+	e.saveDrift(now, out)
+}
+
+// turn corrects served time as planned, with all history, and returns the change
+// of rate that was made and what is to be done to the real clock.
+func (e *Engine) turn(plan *discipline.Plan, now clock.Now, out *Actions) (clock.Frequency, discipline.Order) {
 	at := e.served(now)
 	if !plan.Step && math.Abs(float64(plan.DOffset)) > e.cfg.Discipline.LogChange {
 		out.event(EvClockWrong).Value = float64(plan.DOffset)
@@ -216,7 +230,11 @@ func (e *Engine) apply(u *discipline.Update, plan *discipline.Plan, m *member, n
 		order = e.clk.Jump(now, 0)
 	}
 	e.moveHistory(at, made, plan.DOffset)
-	e.ref.Followed(u, made, plan)
+	return made, order
+}
+
+// settle carries out what turn returned, once the reference knows of it.
+func (e *Engine) settle(plan *discipline.Plan, made clock.Frequency, order discipline.Order, now clock.Now, out *Actions) {
 	if e.smooth != nil {
 		e.smooth.Update(e.served(now), plan.DOffset)
 		e.smooth.Retune(e.served(now), made)
@@ -226,11 +244,23 @@ func (e *Engine) apply(u *discipline.Update, plan *discipline.Plan, m *member, n
 	if !order.SetFrequency {
 		e.refresh(now, out)
 	}
-	e.fallen = 0
-	e.fall.Add(e.drift().Frequency, e.ref.Interval)
-	e.announceLeap(now, u.Leap, out)
-	e.tellTracking(u, m, now, out)
-	e.saveDrift(now, out)
+}
+
+// correct moves served time by doffset and makes it faster by dfreq, with all
+// history and the reference, for a reason that is no update of it.
+func (e *Engine) correct(now clock.Now, dfreq clock.Frequency, doffset clock.Offset, out *Actions) {
+	at := e.served(now)
+	made, order := e.clk.Adjust(now, dfreq, doffset, 0)
+	e.moveHistory(at, made, doffset)
+	e.ref.Adjust(at, made, doffset)
+	if e.smooth != nil {
+		e.smooth.Update(e.served(now), doffset)
+		e.smooth.Retune(e.served(now), made)
+	}
+	e.carryOut(order, out)
+	if !order.SetFrequency {
+		e.refresh(now, out)
+	}
 }
 
 // moveHistory follows a change of the served clock everywhere but in the
@@ -239,6 +269,7 @@ func (e *Engine) moveHistory(at clock.Served, dfreq clock.Frequency, doffset clo
 	for _, m := range e.members {
 		m.assoc.Adjust(at, dfreq, doffset)
 	}
+	e.manual.adjust(at, dfreq, doffset)
 	e.monoOffset -= float64(doffset)
 }
 
@@ -261,22 +292,30 @@ func (e *Engine) ClockSet(kind ActionKind, done ClockDone, out *Actions) {
 	}
 	if done.OK {
 		e.failing = false
+		e.counts.Slews++
 		e.clk.Rated(done.At, done.Frequency)
-	} else if !e.failing {
-		e.failing = true
-		out.event(EvFrequencyFailed)
+	} else {
+		e.counts.Failures++
+		if !e.failing {
+			e.failing = true
+			out.event(EvFrequencyFailed)
+		}
 	}
 	e.refresh(done.At, out)
 }
 
 func (e *Engine) stepped(done ClockDone, out *Actions) {
-	if !done.OK {
+	if e.refused = !done.OK; e.refused {
+		e.counts.Failures++
 		out.event(EvStepFailed)
 		order := e.clk.Resume(done.At, 0)
 		e.carryOut(order, out)
 		return
 	}
-	out.event(EvStepped).Value = float64(e.clk.Stepped(done.At))
+	by := float64(e.clk.Stepped(done.At))
+	e.counts.Steps++
+	e.counts.StepSum += by
+	out.event(EvStepped).Value = by
 	e.epoch = e.rng.Uint32()
 }
 
@@ -284,7 +323,7 @@ func (e *Engine) stepped(done ClockDone, out *Actions) {
 func (e *Engine) tellTracking(u *discipline.Update, m *member, now clock.Now, out *Actions) {
 	t := &e.tracking
 	e.fillTracking(t, now)
-	t.Name, t.Combined = m.assoc.Config().Name, u.Combined
+	t.Name, t.Addr, t.Combined = m.assoc.Config().Name, m.assoc.Config().Addr.Addr(), u.Combined
 	ev := out.event(EvTracking)
 	ev.Tracking, ev.Source = t, m.ref()
 }
@@ -293,12 +332,12 @@ func (e *Engine) fillTracking(t *Tracking, now clock.Now) {
 	at := e.served(now)
 	r := e.reference(now)
 	*t = Tracking{
-		Time: e.ref.Time, Name: t.Name, Combined: t.Combined,
+		Time: e.ref.Time, RefTime: r.Time, Name: t.Name, Addr: t.Addr, Combined: t.Combined, Updates: e.ref.Updates(),
 		Stratum: r.Stratum, RefID: uint32(r.RefID), Leap: uint8(r.Leap),
 		Frequency: e.clk.Frequency(), Skew: clock.Frequency(e.ref.Skew), Residual: clock.Frequency(e.ref.Residual),
 		LastOffset: e.ref.LastOffset, RMSOffset: e.ref.RMSOffset(), OffsetSD: e.ref.OffsetSD,
 		Remaining: e.clk.Remaining(now), RootDelay: r.RootDelay, RootDisp: r.RootDisp,
-		MaxError: e.ref.Distance(at), Interval: e.ref.Interval, Synchronized: e.ref.Synchronized,
+		MaxError: e.ref.Distance(at), Interval: e.ref.Interval, Synchronized: e.ref.Synchronized, Local: e.useLocal(now),
 	}
 }
 

@@ -79,10 +79,15 @@ func message(ev *engine.Event) (string, slog.Level) {
 		return "Added source " + name(&ev.Source), slog.LevelDebug
 	case engine.EvRemoved:
 		return "Removed source " + name(&ev.Source), info
+	case engine.EvOnline:
+		return "Source " + name(&ev.Source) + " online", info
 	case engine.EvOffline:
 		return "Source " + name(&ev.Source) + " offline", info
 	case engine.EvReplaced:
 		return fmt.Sprintf("Source %s replaced with %s", name(&ev.Old), name(&ev.Source)), info
+	}
+	if ev.Kind == engine.EvSetting {
+		return setting(ev), info
 	}
 	return clockMessage(ev)
 }

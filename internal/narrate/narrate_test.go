@@ -116,6 +116,46 @@ func TestUnresolved(t *testing.T) {
 	}
 }
 
+// What a command changed is told in chronyd's words, with the sign that was typed.
+func TestSettings(t *testing.T) {
+	a := ref("192.0.2.1:123", "ntp.example")
+	for want, ev := range map[string]engine.Event{
+		"Source 192.0.2.1 new minpoll -6":                                 {Option: engine.OptMinPoll, Source: a, Value: -6},
+		"Source 192.0.2.1 new maxpoll 12":                                 {Option: engine.OptMaxPoll, Source: a, Value: 12},
+		"Source 192.0.2.1 new maxdelay 0.100000":                          {Option: engine.OptMaxDelay, Source: a, Value: 0.1},
+		"Source 192.0.2.1 new maxdelayratio 3.000000":                     {Option: engine.OptMaxDelayRatio, Source: a, Value: 3},
+		"Source 192.0.2.1 new maxdelaydevratio 5.000000":                  {Option: engine.OptMaxDelayDevRatio, Source: a, Value: 5},
+		"Source 192.0.2.1 new minstratum 1":                               {Option: engine.OptMinStratum, Source: a, Value: 1},
+		"Source 192.0.2.1 new polltarget 10":                              {Option: engine.OptPollTarget, Source: a, Value: 10},
+		"Source 192.0.2.1 new offset -0.500000":                           {Option: engine.OptCorrection, Source: a, Value: -0.5},
+		"Source 192.0.2.1 (ntp.example) selection options modified":       {Option: engine.OptSelect, Source: a},
+		"New maxupdateskew 5.000000 ppm":                                  {Option: engine.OptMaxUpdateSkew, Value: 5e-6},
+		"New reselect distance 1.000000":                                  {Option: engine.OptReselectDist, Value: 1},
+		"New makestep 1.000000 -1":                                        {Option: engine.OptMakeStep, Value: 1, Count: -1},
+		"Enabled local reference mode":                                    {Option: engine.OptLocal, Count: 1},
+		"Disabled local reference mode":                                   {Option: engine.OptLocal},
+		"Denied NTP access from any address":                              {Option: engine.OptAccess, Name: "any address"},
+		"Allowed NTP access from 192.0.2.0/24":                            {Option: engine.OptAccess, Name: "192.0.2.0/24", Count: 1},
+		"Denied all NTP access from any address":                          {Option: engine.OptAccess, Name: "any address", Count: 2},
+		"Allowed all NTP access from any address":                         {Option: engine.OptAccess, Name: "any address", Count: 3},
+		"Activated time smoothing":                                        {Option: engine.OptSmoothActive},
+		"Activated time smoothing (leap seconds only)":                    {Option: engine.OptSmoothActive, Count: 1},
+		"Reset time smoothing":                                            {Option: engine.OptSmoothReset},
+		"Accumulated delta freq of 10.000ppm":                             {Option: engine.OptFrequency, Value: -10e-6},
+		"Accumulated delta offset of -0.100000 seconds":                   {Option: engine.OptOffset, Value: 0.1},
+		"Making a slew of 0.287396":                                       {Option: engine.OptTyped, Value: -0.287396},
+		"Making a frequency change of 100.500 ppm and a slew of 0.345217": {Option: engine.OptTyped, Value: -0.345217, Limit: -100.5e-6, Count: 1},
+		"Reset all sources":                                               {Option: engine.OptReset},
+	} {
+		ev.Kind = engine.EvSetting
+		n, out := narrator(nil)
+		n.Event(&ev)
+		if got := out.String(); got != "level=INFO msg=\""+want+"\"\n" {
+			t.Errorf("%s: got %s", want, got)
+		}
+	}
+}
+
 // Every kind of event before the records of the statistics logs has a message.
 func TestEveryKind(t *testing.T) {
 	for k := engine.EvSelected; k < engine.EvMeasurement; k++ {

@@ -21,6 +21,7 @@ type Caps uint64
 // Capabilities that a time daemon can have a use for.
 const (
 	CapNetBindService Caps = 1 << unix.CAP_NET_BIND_SERVICE // ports below 1024
+	CapIPCLock        Caps = 1 << unix.CAP_IPC_LOCK         // lock memory without limit
 	CapNetAdmin       Caps = 1 << unix.CAP_NET_ADMIN        // hardware timestamps, tc, XDP
 	CapNetRaw         Caps = 1 << unix.CAP_NET_RAW          // bind to a device before Linux 5.7
 	CapSysTime        Caps = 1 << unix.CAP_SYS_TIME         // steer the clock
@@ -33,6 +34,7 @@ var capNames = []struct {
 	name string
 }{
 	{CapNetBindService, "CAP_NET_BIND_SERVICE"},
+	{CapIPCLock, "CAP_IPC_LOCK"},
 	{CapNetAdmin, "CAP_NET_ADMIN"},
 	{CapNetRaw, "CAP_NET_RAW"},
 	{CapSysTime, "CAP_SYS_TIME"},

@@ -13,16 +13,18 @@ import (
 // LockMemory keeps the process in memory, what it allocates later included, so
 // that a page fault never delays a timestamp. Pages are locked when they are
 // first touched where the kernel can (Linux 4.4): the Go runtime reserves far
-// more address space than it uses. Call it as root, before [Drop]; raising the
-// limit on locked memory takes CAP_SYS_RESOURCE.
-func LockMemory() error {
-	// Without CAP_IPC_LOCK, which Drop takes away, the limit would turn into
-	// failing allocations.
+// more address space than it uses. Call it as root, before [Drop]. What it returns
+// must not be dropped: where the limit on locked memory cannot be raised, which
+// takes CAP_SYS_RESOURCE, a later allocation would fail.
+func LockMemory() (keep Caps, err error) {
 	inf := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &inf); err != nil {
-		return fmt.Errorf("lock memory: %w", os.NewSyscallError("setrlimit", err))
+		if have, _ := Permitted(); have&CapIPCLock == 0 {
+			return 0, fmt.Errorf("lock memory: %w", os.NewSyscallError("setrlimit", err))
+		}
+		keep = CapIPCLock
 	}
-	return lockAll()
+	return keep, lockAll()
 }
 
 // lockAll is LockMemory with the limit as it is.

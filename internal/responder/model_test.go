@@ -291,6 +291,9 @@ func (v *town) pass(x *traffic) []byte {
 		v.Fatalf("%x from %v: %v, want %v", x.req, x.from, verdict, want)
 	}
 	v.m.counts.Verdicts[want]++
+	if x.from.Addr().Is6() {
+		v.m.counts.V6[want]++
+	}
 	if want != Answer && want != Kissed {
 		if !bytes.Equal(b, x.req) {
 			v.Fatalf("%v, and %x became %x", verdict, x.req, b)

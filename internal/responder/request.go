@@ -31,12 +31,16 @@ var verdictNames = [verdictCount]string{
 
 func (v Verdict) String() string { return verdictNames[v] }
 
+// Answered tells whether there is an answer to send.
+func (v Verdict) Answered() bool { return v == Answer || v == Kissed }
+
 // Verdicts is the number of verdicts.
 const Verdicts = int(verdictCount)
 
 // Counters count what a Server did. They only grow.
 type Counters struct {
 	Verdicts      [Verdicts]uint64
+	V6            [Verdicts]uint64    // of Verdicts, those of IPv6
 	Versions      [ntp.Version]uint64 // of answers; version v at v-1
 	Authenticated uint64              // answers with a MAC
 	Interleaved   uint64              // answers in interleaved mode
@@ -48,6 +52,7 @@ type Counters struct {
 func (c *Counters) Add(o *Counters) {
 	for i := range c.Verdicts {
 		c.Verdicts[i] += o.Verdicts[i]
+		c.V6[i] += o.V6[i]
 	}
 	for i := range c.Versions {
 		c.Versions[i] += o.Versions[i]

@@ -80,7 +80,10 @@ type Reply struct {
 func (s *Server) Receive(b []byte, in *Arrival, p *Policy, snap *Snapshot, out *Reply) Verdict {
 	v := s.judge(b, in, p)
 	s.Counters.Verdicts[v]++
-	if v == Answer || v == Kissed {
+	if in.From.Addr().Is6() {
+		s.Counters.V6[v]++
+	}
+	if v.Answered() {
 		s.count(in)
 		s.respond(b, in, p, snap, v == Kissed, out)
 	}

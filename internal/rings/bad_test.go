@@ -38,6 +38,10 @@ func TestInspectRefuses(t *testing.T) {
 		{"shell calls the kernel", "internal/control", `import _ "golang.org/x/sys/unix"`, "system calls are the edge's"},
 		{"production starts programs", "internal/process", `import _ "os/exec"`, "starts no programs"},
 		{"production imports testing", "internal/daemon", `import _ "testing"`, "test support"},
+		{"another view imports prometheus", "internal/web", `import _ "github.com/prometheus/client_golang/prometheus"`, "views render the state"},
+		{"production speaks protobuf", "internal/state", `import _ "google.golang.org/protobuf/proto"`, "a format of metrics"},
+		{"production speaks HTTP", "internal/control", `import _ "net/http"`, "one listener"},
+		{"core imports net/http", "internal/source", `import _ "net/http"`, "opens no sockets"},
 		{"cgo", "internal/udpstamp", `import "C"`, "without a C compiler"},
 		{"old random numbers", "internal/daemon", `import _ "math/rand"`, "math/rand/v2"},
 		{"dot import", "internal/daemon", `import . "strings"`, "where a name comes from"},
@@ -93,6 +97,8 @@ func TestInspectAccepts(t *testing.T) {
 		{"a test of the core uses the simulation", "internal/engine", "a_test.go", `import _ "foliot/internal/sim"`},
 		{"tests start programs", "tests/netns", "a.go", `import _ "os/exec"`},
 		{"scenario is configured", "internal/scenario", "a.go", `import _ "foliot/internal/setup"`},
+		{"metrics import prometheus", "internal/metrics", "a.go", `import _ "github.com/prometheus/client_golang/prometheus"`},
+		{"the page is served", "internal/web", "a.go", `import _ "net/http"`},
 		{"a table in a test", "internal/engine", "a_test.go", "func f() {\n_ = []int{\n" + strings.Repeat("1,\n", 90) + "}\n}"},
 		{"codes in constant time", "internal/auth", "a.go", "import \"crypto/subtle\"\nfunc f(mac, b []byte) bool { return len(mac) == len(b) && mac != nil && mac[0] != 0 && subtle.ConstantTimeCompare(mac, b) == 1 }"},
 		{"slices.Equal of rules", "internal/engine", "a.go", "import \"slices\"\nvar x = slices.Equal(rules, old)"},
@@ -113,23 +119,27 @@ func TestInspectAccepts(t *testing.T) {
 
 func TestUnlinkable(t *testing.T) {
 	for _, tt := range []struct {
+		program  string
 		path     string
 		standard bool
 		refused  bool
 	}{
-		{"foliot/internal/engine", false, false},
-		{"foliot/internal/sim", false, true},
-		{"foliot/tests/netns", false, true},
-		{"foliot/internal/unknown", false, true},
-		{"testing", true, true},
-		{"net/http", true, true},
-		{"runtime/cgo", true, true},
-		{"strings", true, false},
-		{"golang.org/x/sys/unix", false, false},
-		{"github.com/x/y", false, true},
+		{"foliotd", "foliot/internal/engine", false, false},
+		{"foliotd", "foliot/internal/sim", false, true},
+		{"foliotd", "foliot/tests/netns", false, true},
+		{"foliotd", "foliot/internal/unknown", false, true},
+		{"foliotd", "testing", true, true},
+		{"foliotd", "net/http", true, false},
+		{"foliotctl", "net/http", true, true},
+		{"foliotd", "runtime/cgo", true, true},
+		{"foliotd", "strings", true, false},
+		{"foliotd", "golang.org/x/sys/unix", false, false},
+		{"foliotd", "github.com/prometheus/procfs", false, false},
+		{"foliotctl", "github.com/prometheus/procfs", false, true},
+		{"foliotd", "github.com/x/y", false, true},
 	} {
-		if got := unlinkable(tt.path, tt.standard); (got != "") != tt.refused {
-			t.Errorf("unlinkable(%q) = %q, want refused %v", tt.path, got, tt.refused)
+		if got := unlinkable(tt.program, tt.path, tt.standard); (got != "") != tt.refused {
+			t.Errorf("unlinkable(%q, %q) = %q, want refused %v", tt.program, tt.path, got, tt.refused)
 		}
 	}
 }

@@ -231,6 +231,12 @@ func (u *unit) foreign(spec *ast.ImportSpec, p string) {
 		u.complain(spec, "%s imports %s: %s", u.pkg, p, d.reason)
 		return
 	}
+	for prefix, d := range moduleDoors {
+		if strings.HasPrefix(p, prefix) && d.open[u.pkg] == "" && !u.deterministic() {
+			u.complain(spec, "%s imports %s: %s", u.pkg, p, d.reason)
+			return
+		}
+	}
 	if p == "log/slog" && !slogHomes[u.ring()] {
 		u.complain(spec, "%s imports log/slog: messages are worded in the shell, from events", u.pkg)
 		return

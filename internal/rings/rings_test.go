@@ -109,7 +109,13 @@ func commented(t *testing.T, pkg string, names []string) bool {
 
 // TestPrograms checks what is linked into the programs.
 func TestPrograms(t *testing.T) {
-	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard", "./cmd/...")
+	for _, program := range []string{"foliotd", "foliotctl"} {
+		t.Run(program, func(t *testing.T) { checkProgram(t, program) })
+	}
+}
+
+func checkProgram(t *testing.T, program string) {
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard", "./cmd/"+program)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	var complaint strings.Builder
@@ -127,17 +133,22 @@ func TestPrograms(t *testing.T) {
 		if err := d.Decode(&p); err != nil {
 			t.Fatal(err)
 		}
-		if reason := unlinkable(p.ImportPath, p.Standard); reason != "" {
-			t.Errorf("the programs contain %s: %s", p.ImportPath, reason)
+		if reason := unlinkable(program, p.ImportPath, p.Standard); reason != "" {
+			t.Errorf("%s contains %s: %s", program, p.ImportPath, reason)
 		}
 	}
 	if seen < 50 {
-		t.Fatalf("go list named %d packages: this test does not see the programs", seen)
+		t.Fatalf("go list named %d packages: this test does not see the program", seen)
 	}
 }
 
-// unlinkable says why a package must not be in the programs.
-func unlinkable(p string, standard bool) string {
+// unlinkable says why a package must not be in a program.
+func unlinkable(program, p string, standard bool) string {
+	for _, prefix := range daemonOnly {
+		if program != "foliotd" && strings.HasPrefix(p, prefix) {
+			return "only the daemon has a listener for metrics and the status page"
+		}
+	}
 	if inner, ok := strings.CutPrefix(p, module+"/"); ok {
 		switch ringFor(inner) {
 		case worlds:
@@ -152,12 +163,12 @@ func unlinkable(p string, standard bool) string {
 		return ""
 	case p == "testing" || strings.HasPrefix(p, "testing/"):
 		return "test support does not belong into production"
-	case p == "net/http" || p == "os/exec" || p == "runtime/cgo":
+	case p == "os/exec" || p == "runtime/cgo":
 		return "nothing in the daemon needs it, and it is a large surface"
 	case standard:
 		return ""
 	}
-	for _, prefix := range linkable {
+	for prefix := range linkable {
 		if strings.HasPrefix(p, prefix) {
 			return ""
 		}

@@ -29,7 +29,10 @@ var ringOf = map[string]ring{
 
 	"internal/config": shell, "internal/chronyconf": shell, "internal/setup": shell, "internal/narrate": shell,
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
-	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell,
+	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell, "internal/mode6": shell,
+	"internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
+	"internal/metrics": shell, "internal/web": shell,
+	"internal/survey": shell, "internal/command": shell,
 
 	"internal/sim": worlds, "internal/scenario": worlds, "internal/clknetsim": worlds,
 
@@ -170,15 +173,43 @@ var doors = map[string]struct {
 	"plugin":    {"the programs are static", nil},
 }
 
+// moduleDoors are doors to whole modules.
+var moduleDoors = map[string]struct {
+	reason string
+	open   map[string]string
+}{
+	"github.com/prometheus/": {
+		"views render the state; one of them does so for Prometheus",
+		map[string]string{"internal/metrics": "histograms, the runtime's metrics, formats"},
+	},
+	"google.golang.org/protobuf/": {
+		"it is a format of metrics and of nothing else",
+		map[string]string{"internal/metrics": "the format that native histograms need"},
+	},
+	"net/http": {
+		"the daemon has one listener that speaks it, off the path of packets",
+		map[string]string{"internal/metrics": "a handler", "internal/web": "the listener"},
+	},
+}
+
 // slogHomes are the rings that may write log messages.
 var slogHomes = set(shell, program)
 
 // linkable are the modules beside the standard library that may be linked into
-// the programs.
-var linkable = []string{
-	"golang.org/x/sys/",
-	"github.com/cilium/ebpf", // loading eBPF programs is a large part of a kernel interface, and this one needs no C
+// the programs, each with what it is for.
+var linkable = map[string]string{
+	"golang.org/x/sys/":            "system calls",
+	"github.com/cilium/ebpf":       "loading eBPF programs, without C",
+	"github.com/prometheus/":       "metrics: histograms, formats, what the runtime and /proc tell",
+	"google.golang.org/protobuf/":  "of prometheus: the format that native histograms need",
+	"github.com/beorn7/perks/":     "of prometheus: quantiles",
+	"github.com/cespare/xxhash/":   "of prometheus: hashes of labels",
+	"github.com/munnerz/goautoneg": "of prometheus: the choice of a format",
 }
+
+// daemonOnly are packages and modules that foliotd may contain and other
+// programs may not.
+var daemonOnly = []string{"net/http", "github.com/prometheus/", "google.golang.org/protobuf/", "github.com/cilium/ebpf"}
 
 // exceptLinked are packages of the standard library that are linked although ours
 // may not import them, with the reason.

@@ -194,7 +194,7 @@ func TestOffline(t *testing.T) {
 	l := newLab(t, plan{variant: LAN})
 	l.run(hour)
 	switchTo := func(on bool) {
-		l.node.Tell(func(e *engine.Engine, now clock.Now, out *engine.Actions) { e.SetOnline(now, l.id(), on, out) })
+		l.node.Tell(func(e *engine.Engine, now clock.Now, out *engine.Actions) { e.SetOnline(now, engine.Which{}, on, out) })
 	}
 	switchTo(false)
 	asked := l.servers[0].Requests

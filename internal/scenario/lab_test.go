@@ -96,13 +96,6 @@ func (l *lab) assoc() *source.Association {
 	return nil
 }
 
-func (l *lab) id() engine.SourceID {
-	for ref := range l.node.Engine.Associations() {
-		return ref.ID
-	}
-	return 0
-}
-
 const (
 	minute = 60.0
 	hour   = 3600.0

@@ -44,18 +44,17 @@ type Machine struct {
 
 // Engine makes the engine's configuration.
 func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
-	quantum := m.Quantum
-	if c.Clock.Precision > 0 {
-		quantum = c.Clock.Precision
-	}
+	quantum := quantum(c, m)
 	e := engine.Config{
 		Selection:     selectionConfig(c),
+		AuthMode:      authModes[c.Select.AuthMode],
 		Discipline:    disciplineConfig(c),
 		Clock:         clockConfig(c, m),
 		Local:         localConfig(c),
 		Leap:          engine.LeapConfig{Mode: leapModes[c.Leap.Mode], Table: f.Leap},
 		Fallback:      drifts.FallbackConfig{Min: c.Clock.FallbackDrift.Min, Max: c.Clock.FallbackDrift.Max},
 		TempComp:      f.TempComp,
+		Manual:        c.Clock.Manual,
 		Quantum:       quantum,
 		Precision:     int8(math.Ceil(math.Log2(quantum))),
 		DriftInterval: c.Clock.DriftInterval,
@@ -68,18 +67,32 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 		e.Smooth = engine.SmoothConfig{Enabled: true, MaxFreq: s.MaxFreq, MaxWander: s.MaxWander, LeapOnly: s.LeapOnly}
 	}
 	e.Stamps, e.ClientLog = WorkerMemory(c, 1)
+	// In Linux it answers only what comes from a peer's port.
+	e.Stamps, e.ClientLog = min(e.Stamps, defaultClients), min(e.ClientLog, defaultClients*clientlog.RecordSize)
 	e.NoServer = c.Server.Port == 0
 	e.SharedPort = c.Server.Port != 0 && c.Client.AcquisitionPort == int(c.Server.Port)
-	e.Policy = responder.Policy{Access: access(c.Server.Access, f.Lookup), Keys: f.Keys}
+	e.Policy = responder.Policy{Access: Access(c.Server.Access, f.Lookup), Keys: f.Keys}
 	if r := c.Server.RateLimit; r.Enabled {
 		e.Policy.Limit = clientlog.NewLimit(r.Interval, r.Burst, r.Leak, r.KoD)
 	}
 	e.Broadcasts = broadcasts(c.Server.Broadcasts)
 	for i := range c.Sources {
-		e.Sources = append(e.Sources, sourceConfig(c, &c.Sources[i], f.Keys, &e))
+		e.Sources = append(e.Sources, Source(c, &c.Sources[i], f, m))
 	}
-	mixAuth(c.Select.AuthMode, e.Sources)
 	return e
+}
+
+// quantum is the resolution of the clock, seconds.
+func quantum(c *config.Config, m *Machine) float64 {
+	if c.Clock.Precision > 0 {
+		return c.Clock.Precision
+	}
+	return m.Quantum
+}
+
+var authModes = map[config.AuthMode]engine.AuthMode{
+	config.AuthIgnore: engine.AuthIgnore, config.AuthMix: engine.AuthMix,
+	config.AuthPrefer: engine.AuthPrefer, config.AuthRequire: engine.AuthRequire,
 }
 
 var leapModes = map[config.LeapMode]leap.Mode{
@@ -163,9 +176,9 @@ func broadcasts(all []config.Broadcast) (out []engine.BroadcastConfig) {
 	return out
 }
 
-// access builds the table of who may ask. A host name that does not resolve
+// Access builds the table of who may ask. A host name that does not resolve
 // lets nobody in.
-func access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *acl.Table {
+func Access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *acl.Table {
 	var out []acl.Rule
 	for _, r := range rules {
 		a := acl.Rule{Allow: r.Allow, All: r.All, Everything: r.Everything, Prefix: r.Prefix}
@@ -184,7 +197,10 @@ func access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *
 	return acl.New(out)
 }
 
-func sourceConfig(c *config.Config, s *config.Source, keys auth.Ring, e *engine.Config) engine.SourceConfig {
+// Source makes the engine's configuration of one source, which may be one that
+// a command adds: c needs not contain it.
+func Source(c *config.Config, s *config.Source, f *Files, m *Machine) engine.SourceConfig {
+	quantum := quantum(c, m)
 	t := source.Config{
 		Symmetric: s.Kind == config.KindPeer,
 		MinPoll:   s.MinPoll, MaxPoll: s.MaxPoll, PollTarget: s.PollTarget,
@@ -194,16 +210,16 @@ func sourceConfig(c *config.Config, s *config.Source, keys auth.Ring, e *engine.
 		MaxUnreach: s.MaxUnreach, MinStratum: s.MinStratum, Select: options(s),
 		MonoRoot: s.MonoRoot, MaxDelay: s.MaxDelay, MaxDelayRatio: s.MaxDelayRatio,
 		MaxDelayDevRatio: s.MaxDelayDevRatio, MaxDelayQuantile: s.MaxDelayQuantile,
-		Correction: clock.Offset(s.Offset), Limits: limits(c, s, e.Quantum),
-		Prior: stats.Prior{Precision: e.Quantum},
+		Correction: clock.Offset(s.Offset), Limits: limits(c, s, quantum),
+		Prior: stats.Prior{Precision: quantum},
 	}
-	if e.Drift != nil {
-		t.Prior.FreqSD = min(max(float64(e.Drift.Skew), 1e-8), 0.1)
+	if f.Drift != nil {
+		t.Prior.FreqSD = min(max(float64(f.Drift.Skew), 1e-8), 0.1)
 	}
 	if s.Key != 0 {
 		// A key that is missing verifies nothing: the source stays without
 		// samples until the key file has it.
-		t.Key, t.Authenticated = keys[s.Key], true
+		t.Key, t.KeyID, t.Authenticated = f.Keys[s.Key], s.Key, true
 	}
 	if t.Version == 0 {
 		t.Version = defaultVersion(&t)
@@ -268,29 +284,4 @@ func options(s *config.Source) (o source.SelectOptions) {
 		}
 	}
 	return o
-}
-
-// mixAuth applies authselectmode.
-func mixAuth(mode config.AuthMode, sources []engine.SourceConfig) {
-	with, without := 0, 0
-	for i := range sources {
-		switch t := &sources[i].Template; {
-		case t.Select&source.NoSelect != 0:
-			// It takes no part, and must not keep the others out.
-		case t.Authenticated:
-			with++
-		default:
-			without++
-		}
-	}
-	for i := range sources {
-		t := &sources[i].Template
-		switch {
-		case mode == config.AuthRequire && !t.Authenticated,
-			mode == config.AuthPrefer && !t.Authenticated && with > 0:
-			t.Select |= source.NoSelect
-		case mode == config.AuthMix && t.Authenticated && without > 0:
-			t.Select |= source.Require | source.Trust
-		}
-	}
 }

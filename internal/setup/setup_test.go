@@ -10,6 +10,7 @@ import (
 
 	"foliot/internal/auth"
 	"foliot/internal/chronyconf"
+	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/discipline"
@@ -149,7 +150,7 @@ acquisitionport 1123
 	if want := (engine.SmoothConfig{Enabled: true, MaxFreq: 400, MaxWander: 0.01, LeapOnly: true}); e.Smooth != want {
 		t.Errorf("smooth %+v, want %+v", e.Smooth, want)
 	}
-	if e.Fallback.Min != 16 || e.Fallback.Max != 19 || e.Leap.Mode != leap.ModeSlew || e.DriftInterval != 60 || e.RefreshEvery != 1000 || e.Stamps != 8192 {
+	if e.Fallback.Min != 16 || e.Fallback.Max != 19 || e.Leap.Mode != leap.ModeSlew || e.DriftInterval != 60 || e.RefreshEvery != 1000 || e.Stamps != 4096 {
 		t.Errorf("fallback %+v, leap %+v, drift interval %g, refresh %g, %d stamps", e.Fallback, e.Leap, e.DriftInterval, e.RefreshEvery, e.Stamps)
 	}
 	if !e.SharedPort || e.NoServer {
@@ -164,7 +165,10 @@ acquisitionport 1123
 
 func TestSwitches(t *testing.T) {
 	for text, check := range map[string]func(*engine.Config) bool{
-		"noclientlog":      func(e *engine.Config) bool { return e.Stamps == 0 },
+		"noclientlog": func(e *engine.Config) bool { return e.Stamps == 0 },
+		"clientloglimit 1073741824": func(e *engine.Config) bool {
+			return e.Stamps == 4096 && e.ClientLog == 4096*clientlog.RecordSize
+		},
 		"clientloglimit 1": func(e *engine.Config) bool { return e.Stamps == 16 },
 		"port 0":           func(e *engine.Config) bool { return e.NoServer },
 		"broadcast 2147483647 ff02::101%eth0 99": func(e *engine.Config) bool {
@@ -305,29 +309,21 @@ func TestMissingKeys(t *testing.T) {
 	}
 }
 
+// What the modes do is the engine's.
 func TestAuthSelectMode(t *testing.T) {
-	const (
-		both    = "server a key 1\nserver b"
-		with    = "server a key 1\nserver b key 2"
-		without = "server a\nserver b"
-		unused  = "server a key 1 noselect\nserver b"
-		beside  = "server a key 1\nserver b noselect"
-	)
-	const no, must = source.NoSelect, source.Require | source.Trust
-	for _, tc := range []struct {
-		mode, sources string
-		a, b          source.SelectOptions
-	}{
-		{"require", both, 0, no}, {"require", with, 0, 0}, {"require", without, no, no},
-		{"prefer", both, 0, no}, {"prefer", with, 0, 0}, {"prefer", without, 0, 0},
-		{"mix", both, must, 0}, {"mix", with, 0, 0}, {"mix", without, 0, 0},
-		{"ignore", both, 0, 0}, {"ignore", with, 0, 0}, {"ignore", without, 0, 0},
-		// One that is never selected must not keep the others out.
-		{"prefer", unused, no, 0}, {"mix", beside, 0, no}, {"require", unused, no, no},
+	for name, want := range map[string]engine.AuthMode{
+		"": engine.AuthMix, "require": engine.AuthRequire, "prefer": engine.AuthPrefer, "mix": engine.AuthMix, "ignore": engine.AuthIgnore,
 	} {
-		e := engineOf(t, "authselectmode "+tc.mode+"\n"+tc.sources, nil)
-		if a, b := e.Sources[0].Template.Select, e.Sources[1].Template.Select; a != tc.a || b != tc.b {
-			t.Errorf("%s with %q: options %04b and %04b, want %04b and %04b", tc.mode, tc.sources, a, b, tc.a, tc.b)
+		text := "server a key 1 prefer\nserver b"
+		if name != "" {
+			text += "\nauthselectmode " + name
+		}
+		e := engineOf(t, text, nil)
+		if e.AuthMode != want {
+			t.Errorf("authselectmode %q: mode %d, want %d", name, e.AuthMode, want)
+		}
+		if a, b := &e.Sources[0].Template, &e.Sources[1].Template; a.Select != source.Prefer || b.Select != 0 || a.KeyID != 1 || b.KeyID != 0 {
+			t.Errorf("authselectmode %q: options %04b and %04b, keys %d and %d; want those of the file", name, a.Select, b.Select, a.KeyID, b.KeyID)
 		}
 	}
 }

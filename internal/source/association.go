@@ -123,9 +123,13 @@ func New(cfg Config, est stats.Estimator) *Association {
 func (a *Association) Config() *Config { return &a.cfg }
 
 // Configure changes what can change while the history stays: everything but
-// address, kind and estimator.
+// address, kind and estimator. Another correction (option offset) counts for the
+// samples of the past too.
 func (a *Association) Configure(cfg Config) {
 	cfg.Addr, cfg.Symmetric = a.cfg.Addr, a.cfg.Symmetric
+	if by := cfg.Correction - a.cfg.Correction; by != 0 {
+		a.Shift(by)
+	}
 	a.cfg = cfg
 	a.auto = cfg.Version
 	a.register.SetLimits(cfg.Limits)
@@ -217,12 +221,19 @@ func (a *Association) Forget() {
 	a.poll.restart(&a.cfg)
 }
 
+// Restart drops everything that is known of the source, whether it answers
+// included.
+func (a *Association) Restart() {
+	a.Forget()
+	a.valid, a.reach, a.reaches, a.missed, a.missedOld = false, 0, 0, 0, 0
+}
+
 // Redirect points the association at another address and starts over.
 func (a *Association) Redirect(addr netip.AddrPort, now clock.Now, env *Env) {
 	a.cfg.Addr = addr
 	online := a.state != Offline
-	a.Forget()
-	a.valid, a.reach, a.reaches, a.missed, a.missedOld = false, 0, 0, 0, 0
+	a.Restart()
+	a.report = Report{}
 	if online {
 		a.state = Offline
 		a.Online(now, env)

@@ -50,10 +50,11 @@ type Config struct {
 	Filter           int  // polls per median filter, 0 = none
 	MaxUnreach       int
 	MinStratum       uint8
-	Select           SelectOptions
-	MonoRoot         bool // extfield F323
+	Select           SelectOptions // as configured
+	MonoRoot         bool          // extfield F323
 	Key              auth.Key
-	Authenticated    bool // Key is set and every packet must carry it
+	KeyID            uint32 // of Key, also while the key itself is missing; 0 = none
+	Authenticated    bool   // every packet must carry Key
 
 	MaxDelay         float64 // seconds
 	MaxDelayRatio    float64 // < 1 = off
@@ -148,4 +149,17 @@ type Report struct {
 type Counters struct {
 	Sent, Received, Valid, Good uint64
 	Verdicts                    [verdictCount]uint64
+	TxStamps, RxStamps          StampCounts
+}
+
+// StampCounts count packets by who stamped them. A packet that was stamped several
+// times counts once, for the stamp from nearest to the wire.
+type StampCounts [clock.StampHardware + 1]uint64
+
+// moved counts a packet under the kind to that was counted under from before.
+func (c *StampCounts) moved(from, to clock.StampKind) {
+	if from != clock.StampNone {
+		c[from]--
+	}
+	c[to]++
 }

@@ -96,6 +96,7 @@ func (a *Association) compute(ex *exchange, tx, rx moment, remoteRx, remoteTx cl
 	// The two halves are rounded down to the nanosecond; the rest is the odd one.
 	odd := float64((remoteTx.Sub(remoteRx)&1)-(rx.at.Sub(tx.at)&1)) * 0.5e-9
 	s.Offset = clock.Offset(remoteMid.Sub(localMid).Seconds()+odd) + a.cfg.Correction
+	s.Measured = s.Offset
 	delay := max(math.Abs(ex.localInterval-ex.remoteInterval), ex.precision)
 	if least := float64(a.cfg.Limits.MinDelay); least > 0 && delay < least {
 		delay = 2*least - delay // closer than it can be: the stamps err by as much

@@ -19,6 +19,7 @@ type Arrival struct {
 // Receive judges a packet and, if it is good, makes a sample of it.
 func (a *Association) Receive(in *Arrival, now clock.Now, env *Env) Verdict {
 	a.Counters.Received++
+	a.Counters.RxStamps[in.Stamp.Kind]++
 	v := a.receive(in, now, env)
 	a.Counters.Verdicts[v]++
 	return v

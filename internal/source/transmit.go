@@ -66,7 +66,7 @@ func (a *Association) takeOffline() {
 }
 
 // StartBurst makes up to total requests in quick succession until good of them
-// gave samples.
+// gave samples. Without effect during a burst.
 func (a *Association) StartBurst(good, total int, now clock.Now, env *Env) {
 	switch a.state {
 	case Online:
@@ -259,6 +259,7 @@ func (r *Reference) Describe(p *ntp.Packet) {
 // request was handed to the kernel.
 func (a *Association) Sealed(t ntp.Timestamp, at clock.Served) {
 	a.local.txNTP = t
+	a.Counters.TxStamps.moved(a.local.tx.kind, clock.StampDaemon)
 	a.local.tx = moment{at: at, kind: clock.StampDaemon}
 }
 
@@ -272,6 +273,7 @@ func (a *Association) Transmitted(s clock.Stamp, env *Env) {
 			return
 		}
 	}
+	a.Counters.TxStamps.moved(old.kind, s.Kind)
 	*old = moment{at: at, err: s.Err, kind: s.Kind}
 }
 

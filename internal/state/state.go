@@ -11,6 +11,7 @@
 package state
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -32,6 +33,8 @@ type State struct {
 	Kernel   Kernel        // what the kernel says of it
 	Sources  []Source      // in the order of the configuration; associations, not names
 	Unsolved []string      // names that have not resolved
+	EntryIDs []uint32      // of those, in the same order, for as long as the daemon runs
+	Manual   []Typed       // times that people typed, the oldest first
 	Smooth   Smoothing     // smoothtime
 	Server   Server        // requests of clients
 	Config   Configuration // what was decided and matters to views
@@ -60,14 +63,20 @@ type Tracking struct {
 	OffsetSD     float64 // of the last estimate, seconds
 }
 
+// ErrorBound is how far from true time the wall clock may be, seconds: what is
+// still to be slewed out, and the root distance (RFC 5905 section 11.2).
+func (t *Tracking) ErrorBound() float64 {
+	return math.Abs(float64(t.Remaining)) + t.RootDisp + t.RootDelay/2
+}
+
 // Clock is what was done to the clock since the start.
 type Clock struct {
-	Controlled bool   // false with -x
-	Steps      uint64 // by us
-	StepSum    float64
-	Slews      uint64 // changes of the rate
-	Foreign    uint64 // changes by somebody else that were noticed
-	Failures   uint64 // that the kernel refused
+	Controlled bool    // false with -x
+	Steps      uint64  // by us
+	StepSum    float64 // of those with their signs, seconds; positive: forward
+	Slews      uint64  // changes of the rate
+	Foreign    uint64  // changes by somebody else that were noticed
+	Failures   uint64  // that the kernel refused
 	Precision  float64
 }
 
@@ -170,8 +179,17 @@ type Auth struct {
 	Failures  uint64 // answers that were not authentic
 }
 
+// Typed is a time that somebody typed.
+type Typed struct {
+	When     clock.Served
+	Offset   clock.Offset // with all corrections since
+	Original clock.Offset // as it was typed
+	Residual clock.Offset // off the line that was followed
+}
+
 // Smoothing is what smoothtime adds to served time.
 type Smoothing struct {
+	Enabled          bool // smoothtime is configured
 	Active, LeapOnly bool
 	Offset           clock.Offset
 	Frequency        clock.Frequency // positive: served time runs fast
@@ -182,19 +200,29 @@ type Smoothing struct {
 
 // Server is what was done for clients. Counters only grow.
 type Server struct {
-	Open     bool
-	Threads  int
-	Total    responder.Counters // of all depths
-	Workers  responder.Counters // of the threads
-	Engine   responder.Counters // of the loop
-	Stamps   int                // transmit timestamps held for clients in interleaved mode
-	Span     clock.Interval     // from the oldest to the newest
-	Records  int                // records of clients
-	Evicted  uint64             // records that gave way to new clients
-	Unsent   uint64             // answers that the kernel did not take
-	Overflow uint64             // requests that found the receive buffer full
-	CmdHits  uint64             // requests of chronyc's protocol
-	CmdDrops uint64             // of those, not answered
+	Open    bool
+	Threads int
+	Total   responder.Counters // of all depths
+	Workers responder.Counters // of the threads
+	Engine  responder.Counters // of the loop
+	XDP     responder.Counters // of the program in the driver; zero without one
+	// Of the threads' answers to requests that the kernel or the card stamped.
+	Residence responder.Residence
+	Stamps    int            // transmit timestamps held for clients in interleaved mode
+	Span      clock.Interval // from the oldest to the newest
+	Records   int            // records of clients
+	Evicted   uint64         // records that gave way to new clients
+	Unsent    uint64         // answers that the kernel did not take
+	Overflow  uint64         // requests that found the receive buffer full
+	CmdHits   uint64         // requests of chronyc's protocol
+	CmdDrops  uint64         // of those, not answered
+	Cmd       []Count        // datagrams at chronyc's sockets, by what became of them
+}
+
+// Count is a counter with the name of what it counts, as a label has it.
+type Count struct {
+	Name string
+	N    uint64
 }
 
 // Configuration is what views need of the configuration.

@@ -84,6 +84,7 @@ func (m *Median) blend(i, j int) Sample {
 	a, b := m.samples[i], m.samples[j]
 	a.Time = a.Time.Add(b.Time.Sub(a.Time) / 2)
 	a.Offset = (a.Offset + b.Offset) / 2
+	a.Measured = (a.Measured + b.Measured) / 2
 	a.Delay, a.Disp = (a.Delay+b.Delay)/2, (a.Disp+b.Disp)/2
 	a.RootDelay, a.RootDisp = (a.RootDelay+b.RootDelay)/2, (a.RootDisp+b.RootDisp)/2
 	return a

@@ -175,6 +175,17 @@ func (r *Register) meanExcess() float64 {
 	return sum / float64(r.n)
 }
 
+// Jitter returns the root mean square of the differences between the offsets of
+// successive fitted samples, in seconds (RFC 5905 section 10, peer jitter).
+func (r *Register) Jitter() float64 {
+	used, sum := r.used(), 0.0
+	for i := 1; i < len(used); i++ {
+		d := float64(used[i].Offset - used[i-1].Offset)
+		sum += d * d
+	}
+	return math.Sqrt(sum / float64(max(len(used)-1, 1)))
+}
+
 // Best returns the sample with the least root distance as of now, growing with
 // age at the rate skew.
 func (r *Register) Best(now clock.Served, skew clock.Frequency) *Sample {

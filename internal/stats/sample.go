@@ -24,6 +24,7 @@ import (
 type Sample struct {
 	Time      clock.Served     // middle of the exchange
 	Offset    clock.Offset     // positive: the local clock is behind
+	Measured  clock.Offset     // the same as it was measured, without what was corrected since
 	Delay     clock.Delay      // round trip to the source
 	Disp      clock.Dispersion // error of the measurement itself
 	RootDelay clock.Delay      // round trip to the primary reference

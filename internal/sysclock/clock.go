@@ -57,6 +57,17 @@ type State struct {
 	LeapState int
 	// Steered says that a kernel loop (PLL, FLL or PPS) is on.
 	Steered bool
+	// The rest is for whoever shows it.
+	Bits      int              // STA_ bits
+	Offset    clock.Offset     // that the kernel's loop still has to slew out
+	Constant  int              // time constant of that loop, log2 seconds
+	Precision clock.Dispersion // of the clock, seconds
+	Tolerance clock.Frequency  // largest rate of the kernel's loop
+}
+
+// Fine is the part of the rate that the kernel's field freq holds, without the tick.
+func (s *State) Fine() clock.Frequency {
+	return clock.FromPPM(float64(s.Kernel.Freq) / (1 << 16))
 }
 
 // Foreign is what somebody else did to the clock that we steer.
@@ -250,6 +261,12 @@ func stateOf(tx *unix.Timex, state int) State {
 		},
 		LeapState: state,
 		Steered:   tx.Status&(unix.STA_PLL|unix.STA_FLL|unix.STA_PPSFREQ|unix.STA_PPSTIME) != 0,
+		Bits:      int(tx.Status), Constant: int(tx.Constant),
+		Offset: clock.Offset(tx.Offset) / 1e6, Precision: clock.Dispersion(tx.Precision) / 1e6,
+		Tolerance: clock.FromPPM(float64(tx.Tolerance) / (1 << 16)),
+	}
+	if tx.Status&unix.STA_NANO != 0 {
+		s.Offset /= 1000 // nanoseconds; the precision stays in microseconds
 	}
 	switch {
 	case tx.Status&unix.STA_INS != 0:

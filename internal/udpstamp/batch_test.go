@@ -4,8 +4,10 @@ package udpstamp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -256,7 +258,7 @@ func openGroup(t *testing.T, ip netip.Addr, n int, key uint64) []*Socket {
 		if err != nil {
 			t.Fatal(err)
 		}
-		group, err := OpenGroup(Options{Local: ip, Port: at.Port(), RecvBuffer: 1 << 20}, n, key)
+		group, _, err := OpenGroup(Options{Local: ip, Port: at.Port(), RecvBuffer: 1 << 20}, n, key)
 		if err == nil {
 			t.Cleanup(func() {
 				for _, s := range group {
@@ -315,6 +317,25 @@ func TestSteerIPv6(t *testing.T) {
 	if len(got) != 1 || got[0] != 10 {
 		t.Errorf("sockets got %v datagrams of one address, want one of them 10", got)
 	}
+}
+
+// TestGroupIsAlone: a port that another socket has is refused, even one that
+// would share it; the sockets of a group may then be joined by connected ones.
+func TestGroupIsAlone(t *testing.T) {
+	group := openGroup(t, loopback4, 2, 1)
+	at, err := group[0].LocalAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more, _, err := OpenGroup(Options{Local: loopback4, Port: at.Port()}, 2, 1); !errors.Is(err, syscall.EADDRINUSE) {
+		closeAll(more)
+		t.Errorf("a second group at one port: %v, want EADDRINUSE", err)
+	}
+	c, err := OpenClient(netip.AddrPortFrom(loopback4, 9), Options{Local: loopback4, Port: at.Port()})
+	if err != nil {
+		t.Fatalf("a connected socket beside a group: %v", err)
+	}
+	c.Close()
 }
 
 // TestDrops: the kernel counts what finds the buffer full.
@@ -430,4 +451,37 @@ func BenchmarkBatch(b *testing.B) {
 		client.Recv(in)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/exchange")
+}
+
+// TestTalkerCounts: a second socket takes no stamps away from the first, nor, where
+// the kernel counts, makes it take one answer's for another's.
+func TestTalkerCounts(t *testing.T) {
+	for name, f := range map[string]Features{"own ids": Probe(), "counted": counting()} {
+		t.Run(name, func(t *testing.T) {
+			l := newBatchLab(t, loopback4, f, 4, 64)
+			talker, err := l.server.Talker()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer talker.Close()
+			from, err := l.client.LocalAddr()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := talker.Send(&Datagram{To: from, Data: []byte("aside"), TxID: 77}); err != nil {
+				t.Fatal(err)
+			}
+			l.send("one")
+			if msgs, err := l.batch.Recv(); len(msgs) != 1 || err != nil {
+				t.Fatalf("%d messages, %v, want 1", len(msgs), err)
+			}
+			l.batch.Answer(0, 3, 5)
+			if sent, err := l.batch.Flush(); sent != 1 || err != nil {
+				t.Fatalf("sent %d, %v", sent, err)
+			}
+			if txs := l.stamps(1); len(txs) != 1 || txs[0].ID != 5 {
+				t.Errorf("stamps %+v, want one of 5", txs)
+			}
+		})
+	}
 }

@@ -30,6 +30,9 @@ type Options struct {
 	Device string
 	// DSCP is the differentiated services code point of what is sent, 0..63.
 	DSCP uint8
+	// Exclusive makes a server refuse a port that any other socket has, also if
+	// that would share it.
+	Exclusive bool
 	// FreeBind lets a server bind to an address that the machine does not have
 	// yet (IP_FREEBIND).
 	FreeBind bool
@@ -80,14 +83,14 @@ func openServer(o Options, f Features) (*Socket, error) {
 }
 
 // Talker returns a second Socket of the same server socket that only sends: it
-// may be owned by another goroutine than s is. Transmit stamps are not to be asked
-// for on it, since s would get them.
+// may be owned by another goroutine than s is. Nothing that it sends is stamped: s
+// would get the stamps, and a kernel that counts would count them as its own.
 func (s *Socket) Talker() (*Socket, error) {
 	fd, err := unix.FcntlInt(uintptr(s.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
 	}
-	t := &Socket{fd: fd, v6: s.v6, features: s.features, precision: s.precision}
+	t := &Socket{fd: fd, v6: s.v6, precision: s.precision}
 	t.prepare()
 	return t, nil
 }
@@ -229,7 +232,7 @@ func (s *Socket) bindClient(local netip.Addr, port uint16) error {
 }
 
 func (s *Socket) listen(o Options) error {
-	if o.Port != 0 {
+	if o.Port != 0 && !o.Exclusive {
 		if err := s.share(); err != nil {
 			return err
 		}

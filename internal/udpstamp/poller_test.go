@@ -122,14 +122,20 @@ func TestWaitAllocates(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	both(t, func(t *testing.T, p *Poller) {
-		if n := testing.AllocsPerRun(1, func() {
-			for range 10000 {
-				p.Wake()
-				if _, woken, err := p.Wait(time.Second); !woken || err != nil {
-					t.Fatalf("Wait() = %v, %v", woken, err)
+		// The runtime may start a thread meanwhile, which allocates; what Wait
+		// itself allocates shows each time.
+		n := 1.0
+		for try := 0; try < 3 && n != 0; try++ {
+			n = testing.AllocsPerRun(1, func() {
+				for range 10000 {
+					p.Wake()
+					if _, woken, err := p.Wait(time.Second); !woken || err != nil {
+						t.Fatalf("Wait() = %v, %v", woken, err)
+					}
 				}
-			}
-		}); n != 0 {
+			})
+		}
+		if n != 0 {
 			t.Errorf("10000 Wait allocate %v times, want 0", n)
 		}
 	})

@@ -22,30 +22,51 @@ const (
 // OpenGroup opens n server sockets at one address that share the load by
 // client: all datagrams from one IPv4 address or one IPv6 /64 reach the same
 // socket. Which one depends on key, which should be random, so that nobody can
-// aim at one of them. Where the kernel refuses to steer it opens a single one.
-func OpenGroup(o Options, n int, key uint64) ([]*Socket, error) {
-	var group []*Socket
+// aim at one of them. Where the kernel refuses to steer it opens a single one, and
+// says why it does.
+//
+// The port must be nobody else's (EADDRINUSE): of a port that two programs share
+// each would get what the other's clients asked.
+func OpenGroup(o Options, n int, key uint64) (group []*Socket, refused, err error) {
+	first := o
+	first.Exclusive = true
+	s, err := OpenServer(first)
+	if err != nil {
+		return nil, nil, err
+	}
+	group = []*Socket{s}
+	if err := s.share(); err != nil {
+		s.Close()
+		return nil, nil, fmt.Errorf("open server socket at %s: %w", o.Local, err)
+	}
 	for len(group) < n {
 		s, err := OpenServer(o)
-		if err == nil && len(group) == 0 && n > 1 {
-			if steer(s, n, key) != nil {
-				n = 1
-			}
-		}
 		if err != nil {
-			for _, s := range group {
-				s.Close()
-			}
-			return nil, err
+			closeAll(group)
+			return nil, nil, err
 		}
 		group = append(group, s)
+		if len(group) != 2 {
+			continue
+		}
+		// A group exists from the second socket on.
+		if err := steer(group[0], n, key); err != nil {
+			s.Close()
+			return group[:1], err, nil
+		}
 	}
-	return group, nil
+	return group, nil, nil
+}
+
+func closeAll(group []*Socket) {
+	for _, s := range group {
+		s.Close()
+	}
 }
 
 // steer gives the reuseport group of s a program that returns the index of the
-// socket for a datagram. The sockets must be the first n of the group, and the
-// first of all is s.
+// socket for a datagram, in the order in which they were opened; those that are
+// not there yet get nothing.
 func steer(s *Socket, n int, key uint64) error {
 	prog := steering(s.v6, uint32(n), key)
 	f := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}

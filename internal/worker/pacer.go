@@ -16,6 +16,7 @@ const (
 	together = 16                     // requests that are worth waiting for
 	patience = 100 * time.Microsecond // the longest wait
 	fewest   = 2                      // for fewer it is not worth it
+	crowding = 500_000                // requests that are less apart, nanoseconds, are load
 )
 
 // pacer learns how fast requests come.
@@ -46,3 +47,6 @@ func (p *pacer) pause() time.Duration {
 	}
 	return min(time.Duration(p.apart*together), patience)
 }
+
+// crowded tells whether requests come so fast that the worker is under load.
+func (p *pacer) crowded() bool { return p.apart < crowding }

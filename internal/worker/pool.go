@@ -12,10 +12,11 @@
 package worker
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,14 @@ type Config struct {
 	Stamps  int              // clients in interleaved mode at a time, for each thread
 	Log     int64            // memory for records of clients, octets for each thread
 	Seed    [32]byte         // of all random numbers; secret
+	Control Controller       // of control messages (mode 6); nil: they are refused
+}
+
+// Controller takes NTP control messages over. All workers call it at the same time.
+type Controller interface {
+	// Control reports whether the message is taken over: it is copied, and what
+	// becomes of it is no longer the worker's business.
+	Control(m *udpstamp.Message) bool
 }
 
 // Pool is the threads that serve at any number of addresses. One goroutine owns
@@ -46,9 +55,11 @@ type Pool struct {
 	snapshot atomic.Pointer[responder.Snapshot]
 	policy   atomic.Pointer[responder.Policy]
 	links    atomic.Pointer[links]
+	room     *room
 	ended    chan struct{}
 	started  bool
 	closed   bool
+	refused  error // why the kernel does not steer
 }
 
 // group is the threads of one address.
@@ -59,11 +70,12 @@ type group struct {
 
 // NewPool returns a pool that serves nowhere yet.
 func NewPool(c Config) *Pool {
-	p := &Pool{cfg: c, random: rand.NewChaCha8(c.Seed), ended: make(chan struct{})}
+	p := &Pool{cfg: c, random: rand.NewChaCha8(c.Seed), ended: make(chan struct{}), room: newRoom()}
 	p.snapshot.Store(&responder.Snapshot{Leap: ntp.LeapUnsync})
 	p.policy.Store(&responder.Policy{})
 	p.lookAtLinks()
 	go p.followLinks()
+	go p.room.keep(p.Threads, p.ended)
 	return p
 }
 
@@ -98,10 +110,11 @@ func (p *Pool) Enact(c responder.Policy) { p.policy.Store(&c) }
 func (p *Pool) Open(a netip.Addr) error {
 	o := p.cfg.Socket
 	o.Local = a
-	sockets, err := udpstamp.OpenGroup(o, p.cfg.Threads, p.random.Uint64())
+	sockets, refused, err := udpstamp.OpenGroup(o, p.cfg.Threads, p.random.Uint64())
 	if err != nil {
 		return err
 	}
+	p.refused = cmp.Or(p.refused, refused)
 	g := &group{addr: a}
 	for _, s := range sockets {
 		w, err := newWorker(p, s)
@@ -137,43 +150,29 @@ func (p *Pool) Start() {
 }
 
 func (p *Pool) start(g *group) {
-	p.makeRoom()
 	for _, w := range g.workers {
 		go w.run()
 	}
 }
 
-// makeRoom lets all workers, the loop and the rest of the program run at once, as
-// far as Go's scheduler has a say: a worker under load never pauses, and the loop
-// must not wait for one. Sharing out the processors is the kernel's business.
-func (p *Pool) makeRoom() {
-	const others = 2
-	if n := p.Threads() + others; n > runtime.GOMAXPROCS(0) {
-		runtime.GOMAXPROCS(n)
-	}
-}
-
-// Threads returns the number of workers.
+// Threads returns the number of workers. Any goroutine may call it.
 func (p *Pool) Threads() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, g := range p.groups {
 		n += len(g.workers)
 	}
 	return n
 }
 
-// Steered tells whether clients are spread over as many threads as were asked
-// for at every address; the kernel may refuse.
-func (p *Pool) Steered() bool {
-	for _, g := range p.groups {
-		if len(g.workers) < p.cfg.Threads {
-			return false
-		}
-	}
-	return true
-}
+// Refused returns why the kernel does not spread clients over as many threads as
+// were asked for, nil if it does.
+func (p *Pool) Refused() error { return p.refused }
 
-// Addrs returns where the pool serves.
+// Addrs returns where the pool serves. Any goroutine may call it.
 func (p *Pool) Addrs() []netip.Addr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	addrs := make([]netip.Addr, len(p.groups))
 	for i, g := range p.groups {
 		addrs[i] = g.addr
@@ -182,8 +181,10 @@ func (p *Pool) Addrs() []netip.Addr {
 }
 
 // Talker returns a socket to send from at an address that the pool serves at; the
-// caller closes it.
+// caller closes it, before the pool. Any goroutine may call it.
 func (p *Pool) Talker(a netip.Addr) (*udpstamp.Socket, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, g := range p.groups {
 		if g.addr == a {
 			return g.workers[0].sock.Talker()
@@ -217,20 +218,42 @@ func (p *Pool) running() (list []*worker) {
 // Report is what all workers together did.
 type Report struct {
 	responder.Counters
-	Stamps  int            // transmit timestamps held for clients in interleaved mode
-	Span    clock.Interval // from the oldest to the newest of them, at the most
-	Evicted uint64         // records of clients that gave way to new ones
-	Unsent  uint64         // answers that the kernel did not take
-	Dropped uint64         // requests that found the receive buffer full
+	Stamps    int                 // transmit timestamps held for clients in interleaved mode
+	Span      clock.Interval      // from the oldest to the newest of them, at the most
+	Records   int                 // of clients
+	Evicted   uint64              // records of clients that gave way to new ones
+	Unsent    uint64              // answers that the kernel did not take
+	Dropped   uint64              // requests that found the receive buffer full
+	Residence responder.Residence // of requests that the kernel or the card stamped
 }
 
-// Report asks all workers. Any goroutine may call it.
+// Report asks all workers, all at once: under load each takes its time to be
+// scheduled. Any goroutine may call it.
 func (p *Pool) Report() Report {
+	workers := p.running()
+	parts := make([]Report, len(workers))
+	asked := make([]<-chan struct{}, len(workers))
+	for i, w := range workers {
+		asked[i] = w.ask(func() { parts[i].add(w) })
+	}
 	var r Report
-	for _, w := range p.running() {
-		w.do(func() { r.add(w) })
+	for i, w := range workers {
+		w.await(asked[i])
+		r.Merge(&parts[i])
 	}
 	return r
+}
+
+// Merge adds what other workers did.
+func (r *Report) Merge(o *Report) {
+	r.Add(&o.Counters)
+	r.Stamps += o.Stamps
+	r.Span = max(r.Span, o.Span)
+	r.Records += o.Records
+	r.Evicted += o.Evicted
+	r.Unsent += o.Unsent
+	r.Dropped += o.Dropped
+	r.Residence.Merge(&o.Residence)
 }
 
 // add adds what a worker did; it runs on the worker's thread.
@@ -239,31 +262,108 @@ func (r *Report) add(w *worker) {
 	n, span := w.server.Stamps()
 	r.Stamps += n
 	r.Span = max(r.Span, span)
+	r.Records += w.server.Clients().Len()
 	r.Evicted += w.server.Clients().Evicted()
 	r.Unsent += w.unsent
+	r.Residence.Merge(&w.residence)
 	if n, err := w.sock.Drops(); err == nil {
 		r.Dropped += n
 	}
 }
 
-// census is how many records are copied between two batches of packets.
+// census is how many records are looked at between two batches of packets.
 const census = 4096
 
-// Clients returns copies of the records of all clients. Any goroutine may call it.
-func (p *Pool) Clients() (list []clientlog.Record) {
+// Clients returns copies of the records of the n clients that ask most, the busiest
+// first, and how many clients there are. It needs no more memory where there are
+// many. Any goroutine may call it.
+func (p *Pool) Clients(n int) (list []clientlog.Record, total int) {
+	r := ranking{n: n}
 	for _, w := range p.running() {
-		slots := w.server.Clients().Slots() // it never changes
+		table := w.server.Clients()
+		slots := table.Slots() // it never changes
 		for from := 0; from < slots; from += census {
+			w.do(func() { r.take(table, from, min(from+census, slots)) })
+			r.cut()
+		}
+	}
+	return r.list, r.total
+}
+
+// ranking is the n busiest of total clients.
+type ranking struct {
+	list     []clientlog.Record
+	n, total int
+	least    uint32 // no more requests than this do not count, since n clients have as many
+}
+
+// take adds those in the slots from one to before another; it runs on the thread
+// that owns the table.
+func (k *ranking) take(t *clientlog.Table, from, to int) {
+	for i := from; i < to; i++ {
+		if r := t.At(i); r != nil {
+			k.total++
+			if r.Hits > k.least {
+				k.list = append(k.list, *r)
+			}
+		}
+	}
+}
+
+// cut sorts the list and drops those behind the first n.
+func (k *ranking) cut() {
+	slices.SortStableFunc(k.list, func(a, b clientlog.Record) int { return cmp.Compare(b.Hits, a.Hits) })
+	if len(k.list) >= k.n {
+		k.list = k.list[:k.n]
+		k.least = k.list[k.n-1].Hits
+	}
+}
+
+// Slots returns how many records of clients there is room for in all workers. Any
+// goroutine may call it.
+func (p *Pool) Slots() (n int) {
+	for _, w := range p.running() {
+		n += w.server.Clients().Slots() // it never changes
+	}
+	return n
+}
+
+// Walk hands the records of clients to f on the threads that own them, beginning
+// with slot from, until f reports false. It returns the slot that f refused, or
+// Slots. f must be quick. Any goroutine may call it.
+func (p *Pool) Walk(from int, f func(r *clientlog.Record) bool) (next int) {
+	start := 0
+	for _, w := range p.running() {
+		slots := w.server.Clients().Slots()
+		for from < start+slots {
+			first, more := from-start, true
 			w.do(func() {
-				for i := from; i < min(from+census, slots); i++ {
+				for i := first; more && i < min(first+census, slots); i++ {
 					if r := w.server.Clients().At(i); r != nil {
-						list = append(list, *r)
+						more = f(r)
+					}
+					if more {
+						from++
 					}
 				}
 			})
+			if !more || from == start+first { // refused, or the worker is gone
+				return from
+			}
 		}
+		start += slots
 	}
-	return list
+	return max(from, start)
+}
+
+// Client returns the record of one client. Any goroutine may call it.
+func (p *Pool) Client(prefix clientlog.Prefix) (found clientlog.Record, ok bool) {
+	p.Do(func(s *responder.Server) {
+		if r := s.Clients().Lookup(prefix); r != nil && (!ok || r.Last.After(found.Last)) {
+			found, ok = *r, true
+		}
+	})
+	return found, ok
 }
 
 // Close ends all threads and closes their sockets. The pool is of no use any

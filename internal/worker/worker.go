@@ -41,7 +41,8 @@ type worker struct {
 	lead    responder.Lead
 	probe   probe
 
-	unsent uint64 // answers that the kernel did not take
+	unsent    uint64 // answers that the kernel did not take
+	residence responder.Residence
 
 	tasks  chan task
 	ending atomic.Bool
@@ -107,12 +108,15 @@ func (w *worker) run() {
 	}
 }
 
-// glance is how long a worker waits for the next request as if it was busy.
+// glance is how long a worker under load waits for the next request.
 const glance = time.Millisecond
 
 // wait lets requests come together after a batch of n: not at all after a full
 // one, for a moment under load, else until there is one.
 func (w *worker) wait(n int) {
+	if n > 0 && w.pacer.crowded() {
+		w.pool.room.need()
+	}
 	if n == batchSize {
 		return
 	}
@@ -120,7 +124,10 @@ func (w *worker) wait(n int) {
 		udpstamp.Pause(d)
 		return
 	}
-	something, stamps := w.waiter.Glance(glance)
+	something, stamps := false, false
+	if w.pool.room.wide.Load() {
+		something, stamps = w.waiter.Glance(glance)
+	}
 	if !something {
 		stamps = w.waiter.Wait()
 	}
@@ -141,8 +148,7 @@ func (w *worker) serve() int {
 	for i := range msgs {
 		m := &msgs[i]
 		in := responder.Arrival{From: m.From, Stamp: m.Stamp}
-		switch w.server.Receive(m.Data, &in, policy, snap, &w.replies[w.queued]) {
-		case responder.Answer, responder.Kissed:
+		if !w.control(m) && w.server.Receive(m.Data, &in, policy, snap, &w.replies[w.queued]).Answered() {
 			w.places[w.queued] = i
 			w.queued++
 		}
@@ -153,16 +159,25 @@ func (w *worker) serve() int {
 	return len(msgs)
 }
 
+// control hands a control message over. It tells whether m was one that is taken.
+func (w *worker) control(m *udpstamp.Message) bool {
+	c := w.pool.cfg.Control
+	return c != nil && len(m.Data) > 0 && ntp.Mode(m.Data[0]&7) == ntp.ModeControl && c.Control(m)
+}
+
 // send seals the queued answers with the time at which each will leave, and
 // sends them.
 func (w *worker) send(msgs []udpstamp.Message, snap *responder.Snapshot) {
-	links := *w.pool.links.Load()
+	links := w.pool.links.Load()
 	now := wallNow()
 	for i := range w.queued {
 		r, place := &w.replies[i], w.places[i]
 		m := &msgs[place]
-		m.Iface = links.pin(m.From.Addr(), m.Iface)
+		m.Local, m.Iface = links.from(m.From.Addr(), m.Local, m.Iface)
 		at := now.Add(w.lead.At(i))
+		if m.Stamp.Kind != clock.StampDaemon {
+			w.residence.Add(at.Sub(m.Stamp.Time))
+		}
 		tag := w.server.Seal(r, m.Data[:r.Len], at, snap)
 		w.batch.Answer(place, r.Len, w.watch(tag, i, at))
 	}
@@ -220,16 +235,23 @@ func (w *worker) left(tx *udpstamp.Tx, snap *responder.Snapshot) {
 }
 
 // do runs f on the worker's thread and waits for it.
-func (w *worker) do(f func()) {
+func (w *worker) do(f func()) { w.await(w.ask(f)) }
+
+// ask has the worker's thread run f between two batches. The result is for await.
+func (w *worker) ask(f func()) (done <-chan struct{}) {
 	t := task{f, make(chan struct{})}
 	select {
 	case w.tasks <- t:
+		w.waiter.Wake()
 	case <-w.ended:
-		return
 	}
-	w.waiter.Wake()
+	return t.done
+}
+
+// await waits until what was asked for is done, or will never be.
+func (w *worker) await(done <-chan struct{}) {
 	select {
-	case <-t.done:
+	case <-done:
 	case <-w.ended:
 	}
 }

@@ -3,10 +3,12 @@
 package worker
 
 import (
+	"errors"
 	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,8 +131,8 @@ func (c *client) ask(q ntp.Packet) bool {
 
 func TestAnswers(t *testing.T) {
 	b := newBench(t, 2, loopback4, loopback6)
-	if n := b.pool.Threads(); n != 4 || !b.pool.Steered() {
-		t.Errorf("%d threads, steered %v, want 4 and true", n, b.pool.Steered())
+	if n := b.pool.Threads(); n != 4 || b.pool.Refused() != nil {
+		t.Errorf("%d threads, %v, want 4", n, b.pool.Refused())
 	}
 	for _, to := range []netip.Addr{loopback4, loopback6} {
 		c := b.client(to, netip.Addr{})
@@ -154,6 +156,17 @@ func TestAnswers(t *testing.T) {
 	b.pool.Publish(responder.Snapshot{Stratum: 9, Precision: -25})
 	if c := b.client(loopback4, netip.Addr{}); !c.ask(ntp.Packet{}) || c.last.Stratum != 9 {
 		t.Errorf("stratum %d after another snapshot was published, want 9", c.last.Stratum)
+	}
+	r := b.pool.Report()
+	if all, v6 := r.Verdicts[responder.Answer], r.V6[responder.Answer]; all != 3 || v6 != 1 {
+		t.Errorf("%d answers, %d of them over IPv6, want 3 and 1", all, v6)
+	}
+	stays := uint64(0)
+	for _, n := range r.Residence.Buckets {
+		stays += n
+	}
+	if mean := r.Residence.Sum / 3; stays != 3-r.DaemonRx || mean <= 0 || mean > clock.Second {
+		t.Errorf("%d stays of %d ns on average, want 3 of less than a second", stays, mean)
 	}
 }
 
@@ -193,7 +206,10 @@ func TestCounts(t *testing.T) {
 	if r.Answered() != clients || r.Refused() != 3*clients+1 || r.Unsent != 0 || r.Dropped != 0 || r.Versions[3] != clients {
 		t.Errorf("report %+v", r)
 	}
-	records := b.pool.Clients()
+	records, total := b.pool.Clients(2 * clients)
+	if some, n := b.pool.Clients(3); len(some) != 3 || n != clients || total != clients {
+		t.Errorf("%d of %d clients, then all %d, want 3 of %d", len(some), n, total, clients)
+	}
 	seen := make(map[clientlog.Prefix]bool)
 	for i := range records {
 		if seen[records[i].Prefix] || records[i].Hits != 1 {
@@ -203,6 +219,51 @@ func TestCounts(t *testing.T) {
 	}
 	if len(seen) != clients {
 		t.Errorf("%d clients are remembered, want %d", len(seen), clients)
+	}
+}
+
+// TestRanking: from whatever order the busiest come first, and never more than are
+// asked for.
+func TestRanking(t *testing.T) {
+	r := ranking{n: 5}
+	for seed := range uint64(20) {
+		table := clientlog.New(1<<14, clientlog.HashKey{seed, 1})
+		for i := range 100 {
+			who := clientlog.PrefixOf(netip.AddrFrom4([4]byte{10, 0, byte(seed), byte(i)}))
+			for range (i*37+int(seed))%100 + 1 {
+				table.Hit(who, clock.At[clock.Realtime](1e18), 4, nil, nil)
+			}
+		}
+		for from := 0; from < table.Slots(); from += 16 {
+			r.take(table, from, min(from+16, table.Slots()))
+			r.cut()
+		}
+	}
+	if len(r.list) != 5 || r.total != 2000 {
+		t.Fatalf("%d of %d clients, want 5 of 2000", len(r.list), r.total)
+	}
+	for i := range r.list {
+		if r.list[i].Hits != 100 {
+			t.Errorf("place %d has %d requests, want 100", i, r.list[i].Hits)
+		}
+	}
+}
+
+// TestOccupied: where another pool serves none may share.
+func TestOccupied(t *testing.T) {
+	b := newBench(t, 1, loopback4)
+	p := NewPool(b.pool.cfg)
+	defer p.Close()
+	for _, a := range []netip.Addr{loopback4, netip.IPv4Unspecified()} {
+		if err := p.Open(a); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("open %s beside another pool: %v, want address already in use", a, err)
+		}
+	}
+	if err := p.Open(netip.MustParseAddr("127.0.0.2")); err != nil {
+		t.Error(err)
+	}
+	if err := b.pool.Open(netip.MustParseAddr("127.0.0.3")); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -263,7 +324,7 @@ func TestRateLimit(t *testing.T) {
 	if n := r.Answered(); n < 5 || n > 45 || r.Verdicts[responder.Limited] != requests-n {
 		t.Errorf("%d of %d answered, %d limited", n, requests, r.Verdicts[responder.Limited])
 	}
-	if records := b.pool.Clients(); len(records) != 1 || records[0].Hits != requests || records[0].Drops != uint32(requests-r.Answered()) {
+	if records, _ := b.pool.Clients(1 << 20); len(records) != 1 || records[0].Hits != requests || records[0].Drops != uint32(requests-r.Answered()) {
 		t.Errorf("records %+v", records)
 	}
 }
@@ -285,6 +346,11 @@ func TestFlood(t *testing.T) {
 			}
 		})
 	}
+	// The flood is there once the first of it is answered.
+	var r Report
+	for end := time.Now().Add(10 * time.Second); r.Answered() == 0 && time.Now().Before(end); r = b.pool.Report() {
+		time.Sleep(time.Millisecond)
+	}
 	longest := time.Duration(0)
 	for range 50 {
 		begin := time.Now()
@@ -293,7 +359,7 @@ func TestFlood(t *testing.T) {
 		b.pool.Enact(everybody)
 		longest = max(longest, time.Since(begin))
 	}
-	r := b.pool.Report()
+	r = b.pool.Report()
 	b.pool.Close()
 	b.pool.Close()
 	stop.Store(true)
@@ -333,23 +399,40 @@ func TestWorkerNoAllocations(t *testing.T) {
 	}
 }
 
-func TestPin(t *testing.T) {
-	l := links{
+// TestLinks: where answers leave from.
+func TestLinks(t *testing.T) {
+	l := links{list: []link{
 		{2, netip.MustParsePrefix("192.0.2.0/24")}, {3, netip.MustParsePrefix("198.51.100.0/25")},
 		{3, netip.MustParsePrefix("2001:db8::/64")},
-	}
+	}}
+	const ours, ours6 = "192.0.2.1", "2001:db8::1"
 	for _, tt := range []struct {
-		addr        string
-		iface, want int
+		sole, addr, local string
+		iface             int
+		wantLocal         string // "" for the kernel's choice
+		want              int
 	}{
-		{"192.0.2.7", 2, 2}, {"192.0.2.7", 3, 0}, {"198.51.100.9", 3, 3}, {"203.0.113.1", 2, 0}, {"203.0.113.1", 9, 0},
-		{"2001:db8::7", 3, 3}, {"2001:db8::7", 2, 0}, {"fe80::1%eth0", 5, 5}, {"169.254.1.1", 4, 4},
+		{"", "192.0.2.7", ours, 2, ours, 2}, {"", "192.0.2.7", ours, 3, ours, 0}, {"", "198.51.100.9", ours, 3, ours, 3},
+		{"", "203.0.113.1", ours, 2, ours, 0}, {"", "203.0.113.1", ours, 9, ours, 0},
+		{"", "2001:db8::7", ours6, 3, ours6, 3}, {"", "2001:db8::7", ours6, 2, ours6, 0},
+		{"", "fe80::1%eth0", "fe80::2", 5, "fe80::2", 5}, {"", "169.254.1.1", ours, 4, ours, 4},
+		{ours, "192.0.2.7", ours, 2, "", 0}, {ours, "203.0.113.1", ours, 2, "", 0},
+		{ours, "192.0.2.7", "127.0.0.1", 1, "127.0.0.1", 0}, {ours, "192.0.2.7", "192.0.2.2", 2, "192.0.2.2", 2},
+		{ours, "169.254.1.1", ours, 4, ours, 4}, {ours, "2001:db8::7", ours6, 3, ours6, 3},
 	} {
-		if got := l.pin(netip.MustParseAddr(tt.addr), tt.iface); got != tt.want {
-			t.Errorf("a request from %s by interface %d: the answer leaves by %d, want %d", tt.addr, tt.iface, got, tt.want)
+		l.sole = netip.Addr{}
+		if tt.sole != "" {
+			l.sole = netip.MustParseAddr(tt.sole)
+		}
+		local, iface := l.from(netip.MustParseAddr(tt.addr), netip.MustParseAddr(tt.local), tt.iface)
+		if want := tt.wantLocal; iface != tt.want || local.IsValid() != (want != "") || want != "" && local.String() != want {
+			t.Errorf("%+v: the answer leaves from %v by interface %d", tt, local, iface)
 		}
 	}
-	if len(readLinks()) == 0 {
+	if local, _ := l.from(netip.MustParseAddr("192.0.2.7"), netip.Addr{}, 2); local.IsValid() {
+		t.Errorf("a request to an unknown address is answered from %v", local)
+	}
+	if len(readLinks().list) == 0 {
 		t.Error("the machine is on no network, not even its own loopback")
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"foliot/internal/control"
 )
 
 // TestCluster runs the configurations of an existing cluster: one node follows an
@@ -47,9 +49,9 @@ func TestCluster(t *testing.T) {
 			t.Errorf("%s sees stratum %d, want 4: upstream has 3", d.Name, got)
 		}
 	}
-	list, err := server.Ctl("clients")
-	b.must(err)
-	if !strings.Contains(list, down.B4.String()+" ") {
+	var text strings.Builder
+	b.must(control.Do(t.Context(), server.Socket, control.VerbClients, &text))
+	if list := text.String(); !strings.Contains(list, down.B4.String()+" ") {
 		t.Errorf("the server does not remember its client %s:\n%s", down.B4, list)
 	}
 }

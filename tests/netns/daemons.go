@@ -30,9 +30,11 @@ type Daemon struct {
 	Space  *Space
 	Dir    string // its own
 	Config string // path of the configuration
-	Socket string // of the control program
-	bins   *Binaries
-	chrony Chrony
+	Socket string // of foliotctl
+	// Commands is the socket of chronyc.
+	Commands string
+	bins     *Binaries
+	chrony   Chrony
 }
 
 // LogFile returns the content of a statistics log, empty if there is none yet.
@@ -61,9 +63,17 @@ func (s *Space) Foliotd(bins *Binaries, name, config string, args ...string) (*D
 func (s *Space) Prepare(bins *Binaries, name, config string) (*Daemon, error) {
 	l := s.lab
 	d := &Daemon{Space: s, Dir: l.Path(name), Socket: l.Path(name, "run", "ctl.sock"), bins: bins}
-	path, err := l.Write(fmt.Sprintf(common, d.Dir)+config, name, "foliot.conf")
+	d.chrony = Stock
+	d.Commands = l.Path(name, "run", "chronyd.sock")
+	path, err := l.Write(d.text(config), name, "foliot.conf")
 	d.Config = path
 	return d, err
+}
+
+// text is a whole configuration of a foliotd. What is not everybody's comes at the
+// end, so that messages name the same lines for all.
+func (d *Daemon) text(config string) string {
+	return fmt.Sprintf(common, d.Dir) + strings.TrimRight(config, "\n") + "\nbindcmdaddress " + d.Commands + "\n"
 }
 
 // Start starts a prepared foliotd, again if it ended.
@@ -89,7 +99,7 @@ func (d *Daemon) Ctl(verb string) (string, error) {
 
 // Rewrite replaces the configuration, for the next reload.
 func (d *Daemon) Rewrite(config string) error {
-	return os.WriteFile(d.Config, []byte(fmt.Sprintf(common, d.Dir)+config), 0o644)
+	return os.WriteFile(d.Config, []byte(d.text(config)), 0o644)
 }
 
 // Chronyd starts stock chronyd with a configuration. It keeps running as root,
@@ -102,11 +112,11 @@ func (s *Space) Chronyd(name, config string) (*Daemon, error) {
 func (s *Space) ChronydOf(c Chrony, name, config string) (*Daemon, error) {
 	l := s.lab
 	d := &Daemon{Space: s, Dir: l.Path(name), chrony: c}
-	d.Socket = filepath.Join(d.Dir, "run", "chronyd.sock")
+	d.Commands = filepath.Join(d.Dir, "run", "chronyd.sock")
 	if err := os.MkdirAll(filepath.Join(d.Dir, "run"), 0o750); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(common, d.Dir) + "user root\nbindcmdaddress " + d.Socket + "\n" + config
+	text := fmt.Sprintf(common, d.Dir) + "user root\nbindcmdaddress " + d.Commands + "\n" + config
 	path, err := l.Write(text, name, "chrony.conf")
 	if err != nil {
 		return nil, err
@@ -116,9 +126,13 @@ func (s *Space) ChronydOf(c Chrony, name, config string) (*Daemon, error) {
 	return d, err
 }
 
-// Chronyc gives a command to a chronyd and returns its answer.
-func (d *Daemon) Chronyc(args ...string) (string, error) {
-	out, err := exec.Command(d.chrony.Control, append([]string{"-n", "-h", d.Socket}, args...)...).CombinedOutput()
+// Chronyc gives a command to the daemon by the chronyc of its edition of chrony, the
+// stock one for foliotd, and returns its answer.
+func (d *Daemon) Chronyc(args ...string) (string, error) { return d.ChronycOf(d.chrony, args...) }
+
+// ChronycOf is Chronyc of another edition.
+func (d *Daemon) ChronycOf(c Chrony, args ...string) (string, error) {
+	out, err := exec.Command(c.Control, append([]string{"-n", "-h", d.Commands}, args...)...).CombinedOutput()
 	return string(out), err
 }
 

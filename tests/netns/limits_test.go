@@ -124,8 +124,8 @@ func TestFootprint(t *testing.T) {
 	// The least of three spans: other work on the machine only ever adds.
 	// 0.2 % is the aim, which an idle machine of one's own meets. A virtual one
 	// spends a quarter of the time on waking up, and a busy one takes longer for
-	// the same; twice the aim means that something is wrong.
-	const span, limit = 10 * time.Second, 0.004
+	// the same; three times the aim means that something is wrong.
+	const span, limit = 10 * time.Second, 0.006
 	least := 1.0
 	for range 3 {
 		start, before := time.Now(), cpu(b, d)

@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command tally reads the output of `go test -json` from standard input, prints
+// Command tally runs the `go test -json` command that its arguments are, prints
 // what a person wants to see of it (a line a package, and everything about what
 // failed), and ends with the counts and the reason of each skip. Its exit status
 // is 1 if anything failed, or if there were no tests at all.
+//
+// With -again, up to three tests that failed run once more, alone: those of a
+// daemon in real time fail when the machine stands still for a moment. What
+// passes then is counted as passed, and named as unsteady at the end.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 )
+
+// maxAgain bounds the tests that get a second chance: more are no accident.
+const maxAgain = 3
 
 // event is a line of `go test -json` (cmd/test2json).
 type event struct {
@@ -30,21 +40,54 @@ type tally struct {
 	out    io.Writer
 	output map[string][]string // package and test -> what it printed
 	passed int
-	failed int
 	skips  []string
-	broken int // packages that failed beside their tests: build, panic, timeout
-	failIn map[string]bool
+	broken int                        // packages that failed beside their tests: build, panic, timeout
+	failed map[string]map[string]bool // package -> tests
+}
+
+func newTally(out io.Writer) *tally {
+	return &tally{out: out, output: make(map[string][]string), failed: make(map[string]map[string]bool)}
 }
 
 func main() {
-	t := &tally{out: os.Stdout, output: make(map[string][]string), failIn: make(map[string]bool)}
-	if err := t.read(os.Stdin); err != nil {
+	again := flag.Bool("again", false, "run up to three tests that failed once more, alone")
+	flag.Parse()
+	t := newTally(os.Stdout)
+	if err := t.run(flag.Args()); err != nil {
 		fmt.Fprintf(os.Stderr, "tally: %s\n", err)
 		os.Exit(1)
+	}
+	if *again {
+		if err := t.again(); err != nil {
+			fmt.Fprintf(os.Stderr, "tally: %s\n", err)
+			os.Exit(1)
+		}
 	}
 	if !t.end() {
 		os.Exit(1)
 	}
+}
+
+// run runs a command and reads its events. That the command's own status is a
+// failure is no error: the events say why, or the counts are empty.
+func (t *tally) run(args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("no command")
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := t.read(out); err != nil {
+		return err
+	}
+	cmd.Wait()
+	return nil
 }
 
 func (t *tally) read(r io.Reader) error {
@@ -86,8 +129,10 @@ func (t *tally) testDone(e *event, key string) {
 	case "skip":
 		t.skips = append(t.skips, e.Package+" "+e.Test+": "+reason(t.output[key]))
 	case "fail":
-		t.failed++
-		t.failIn[e.Package] = true
+		if t.failed[e.Package] == nil {
+			t.failed[e.Package] = make(map[string]bool)
+		}
+		t.failed[e.Package][e.Test] = true
 		fmt.Fprint(t.out, strings.Join(t.output[key], ""))
 	}
 }
@@ -96,7 +141,7 @@ func (t *tally) testDone(e *event, key string) {
 // failed without a test that did.
 func (t *tally) packageDone(e *event, key string) {
 	all := t.output[key]
-	if e.Action == "fail" && !t.failIn[e.Package] {
+	if e.Action == "fail" && t.failed[e.Package] == nil {
 		t.broken++
 		t.unfinished(e.Package)
 		fmt.Fprint(t.out, strings.Join(all, ""))
@@ -116,6 +161,40 @@ func (t *tally) unfinished(pkg string) {
 	}
 }
 
+// again runs the few tests that failed once more, each package's by themselves,
+// and takes those that pass now from the failed.
+func (t *tally) again() error {
+	tops := make(map[string][]string)
+	n := 0
+	for pkg, tests := range t.failed {
+		for name := range tests {
+			if !strings.Contains(name, "/") {
+				tops[pkg] = append(tops[pkg], name)
+				n++
+			}
+		}
+	}
+	if n == 0 || n > maxAgain || t.broken > 0 {
+		return nil
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(tops)) {
+		fmt.Fprintf(t.out, "again, alone: %s %s\n", pkg, strings.Join(tops[pkg], " "))
+		second := newTally(t.out)
+		pattern := "^(" + strings.Join(tops[pkg], "|") + ")$"
+		if err := second.run([]string{"go", "test", "-json", "-count=1", "-run", pattern, pkg}); err != nil {
+			return err
+		}
+		if len(second.failed) > 0 || second.broken > 0 || second.passed == 0 {
+			continue
+		}
+		t.passed += len(t.failed[pkg])
+		delete(t.failed, pkg)
+		t.skips = append(t.skips, second.skips...)
+		fmt.Fprintf(t.out, "unsteady: %s %s failed, and passed when run alone\n", pkg, strings.Join(tops[pkg], " "))
+	}
+	return nil
+}
+
 // reason is the text that a test gave when it skipped itself.
 func reason(output []string) string {
 	for _, line := range slices.Backward(output) {
@@ -133,10 +212,14 @@ func (t *tally) end() bool {
 	for _, s := range t.skips {
 		fmt.Fprintf(t.out, "skipped %s\n", s)
 	}
-	fmt.Fprintf(t.out, "%d tests passed, %d failed, %d skipped", t.passed, t.failed, len(t.skips))
+	failed := 0
+	for _, tests := range t.failed {
+		failed += len(tests)
+	}
+	fmt.Fprintf(t.out, "%d tests passed, %d failed, %d skipped", t.passed, failed, len(t.skips))
 	if t.broken > 0 {
 		fmt.Fprintf(t.out, "; %d packages failed to build or to finish", t.broken)
 	}
 	fmt.Fprintln(t.out)
-	return t.failed == 0 && t.broken == 0 && t.passed > 0
+	return failed == 0 && t.broken == 0 && t.passed > 0
 }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+
+	"foliot/internal/control"
+)
+
+// ownVerbs are foliotctl's commands beside chronyc's. They go over the control
+// socket.
+var ownVerbs = []string{control.VerbReload, control.VerbStatus, control.VerbVersion}
+
+// own returns what carries out a command of foliotctl's own. "reload sources" is
+// chronyc's.
+func (s *session) own(word, rest string) (run func() bool, ok bool) {
+	if s.o.chronyc || !slices.Contains(ownVerbs, word) || word == control.VerbReload && rest != "" {
+		return nil, false
+	}
+	return func() bool {
+		if rest != "" {
+			return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", rest), "options go before the command")
+		}
+		return s.control(word)
+	}, true
+}
+
+// local tells whether the command line, one command, needs no daemon that
+// understands chrony's protocol.
+func (s *session) local(lines []string) bool {
+	if s.o.chronyc || len(lines) != 1 {
+		return false
+	}
+	word, rest := cut(normalize(lines[0]))
+	_, own := s.own(word, rest)
+	return own || word == "help" || word == "keygen"
+}
+
+// control asks the daemon over the control socket and prints the answer.
+func (s *session) control(verb string) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, s.o.wait)
+	defer cancel()
+	err := control.Do(ctx, s.o.socket, verb, s.out)
+	var refused *control.RemoteError
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &refused):
+		return s.fail(ExitRefused, err, "")
+	}
+	return s.fail(ExitUnreachable, err, hint(err))
+}
+
+// hint says what to try after the daemon could not be reached.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return "is foliotd running? another socket is chosen with -s"
+	case errors.Is(err, os.ErrPermission):
+		return "root and the user that foliotd runs as may talk to it, try sudo"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "the daemon is busy or stopped, a longer wait is chosen with -t"
+	case errors.Is(err, control.ErrMalformed):
+		return "is it foliotd that listens there?"
+	}
+	return ""
+}
+
+// fail prints an error of a command of our own, and a hint if there is one, and
+// sets the exit code.
+func (s *session) fail(code int, err error, hint string) bool {
+	s.code = code
+	s.complain("foliotctl: error: %v", err)
+	if hint != "" {
+		s.complain("foliotctl: hint: %s", hint)
+	}
+	return false
+}
