@@ -32,6 +32,7 @@ struct counters {
 	u64 kinds[8][8];           // by version and mode
 	u64 sizes[SIZES];          // by octets of NTP: see size_class
 	u64 octets;                // of NTP
+	u64 answers[8];            // of those answered here, by version; not another table of all
 };
 
 struct {
@@ -45,6 +46,8 @@ struct {
 struct durations {
 	u64 residence[LOG2];  // from a request's arrival to the reply's departure
 	u64 correction[LOG2]; // by how much one-step was later than the reply's own timestamp
+	u64 residence_sum;    // of all of them, ns
+	u64 correction_sum;
 };
 
 struct {
@@ -92,6 +95,8 @@ inlined void count(const struct packet *p, u32 slot, u32 v)
 	c->kinds[p->lvm >> 3 & 7][p->lvm & 7]++;
 	c->sizes[size_class(p->len) & (SIZES - 1)]++;
 	c->octets += p->len;
+	if (v == ANSWERED || v == KISSED)
+		c->answers[p->lvm >> 3 & 7]++;
 }
 
 // log2_step moves n down by so many bits if it has more, without a branch.

@@ -300,8 +300,11 @@ inlined u32 rewrite(struct __sk_buff *skb, const struct packet *p, u64 now)
 		new[0] = be64(left + 2);
 	u32 zero = 0;
 	struct durations *h = map_lookup(&histograms, &zero);
-	if (h)
-		h->correction[left > told ? bucket_of((left - told) * 1000000000 >> 32) & (LOG2 - 1) : 0]++;
+	if (h) {
+		u64 later = left > told ? (left - told) * 1000000000 >> 32 : 0;
+		h->correction[bucket_of(later) & (LOG2 - 1)]++;
+		h->correction_sum += later;
+	}
 	s64 diff = csum_diff(old, sizeof(old), new, sizeof(new), 0);
 	l4_csum_replace(skb, p->offset - 2, 0, diff, MARK_MANGLED_0);
 	skb_store_bytes(skb, p->offset + __builtin_offsetof(struct ntp, transmit), new, sizeof(new), 0);
@@ -318,8 +321,10 @@ inlined void depart(const struct packet *p, u64 now)
 		return;
 	s->left = now;
 	struct durations *h = map_lookup(&histograms, &zero);
-	if (h)
+	if (h) {
 		h->residence[bucket_of(now - s->arrived) & (LOG2 - 1)]++;
+		h->residence_sum += now - s->arrived;
+	}
 }
 
 SEC("tcx/egress")

@@ -31,9 +31,13 @@ const DefaultPath = "/run/foliot/foliotctl.sock"
 const (
 	VerbReload  = "reload"  // read the configuration again and apply what changed
 	VerbClients = "clients" // list those who ask
+	VerbEBPF    = "ebpf"    // describe the eBPF programs; VerbEBPF + JSON for programs
 	VerbStatus  = "status"  // describe the daemon in a few lines
 	VerbVersion = "version" // name the running program
 )
+
+// JSON is the end of verbs whose answer is a line of JSON.
+const JSON = "-json"
 
 // Limits of the protocol, in octets.
 const (

@@ -33,13 +33,13 @@ Options:
 		return text
 	}
 	return text + `      --json     print reports as JSON, one document per line
-  -s SOCKET      for status, reload and version: foliotd's control socket
+  -s SOCKET      for ebpf, status, reload and version: foliotd's control socket
                  (` + control.DefaultPath + `, or $` + SocketVar + `)
   -t TIME        give up on those after TIME (` + answerTime.String() + `)
 
 Without a command they are read from standard input. "help" lists them.
-Exit status: 0 done, 1 refused or no answer; for status, reload and version
-also 2 usage, 3 daemon not reached.
+Exit status: 0 done, 1 refused or no answer; for ebpf, status, reload and
+version also 2 usage, 3 daemon not reached.
 `
 }
 
@@ -113,6 +113,7 @@ exit, quit	leave
 
 const ownHelp = `foliotd only:
 status	what foliotd does, in a few lines
+ebpf	what its programs in the kernel count and answer
 reload	make foliotd read its configuration again
 version	which foliotd is running
 `

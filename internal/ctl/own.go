@@ -11,11 +11,12 @@ import (
 	"syscall"
 
 	"foliot/internal/control"
+	"foliot/internal/report"
 )
 
 // ownVerbs are foliotctl's commands beside chronyc's. They go over the control
 // socket.
-var ownVerbs = []string{control.VerbReload, control.VerbStatus, control.VerbVersion}
+var ownVerbs = []string{control.VerbReload, control.VerbEBPF, control.VerbStatus, control.VerbVersion}
 
 // own returns what carries out a command of foliotctl's own. "reload sources" is
 // chronyc's.
@@ -26,6 +27,9 @@ func (s *session) own(word, rest string) (run func() bool, ok bool) {
 	return func() bool {
 		if rest != "" {
 			return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", rest), "options go before the command")
+		}
+		if word == control.VerbEBPF && s.o.format == report.JSON {
+			word += control.JSON
 		}
 		return s.control(word)
 	}, true

@@ -46,10 +46,11 @@ type viewer struct {
 	// last is the newest State, nil after Forget. It is immutable.
 	last    *state.State
 	taken   time.Time
-	counted time.Time       // when the threads were asked for what is in last
-	server  state.Server    // of the newest State ever
-	pool    *worker.Pool    // the threads as of then, nil if there were none
-	past    worker.Report   // of threads before them
+	counted time.Time     // when the threads were asked for what is in last
+	server  state.Server  // of the newest State ever
+	pool    *worker.Pool  // the threads as of then, nil if there were none
+	past    worker.Report // of threads before them
+	roll    roll
 	command *command.Server // of chronyc's protocol; nil: there is none
 }
 
@@ -71,6 +72,7 @@ func (v *viewer) look(ctx context.Context, age time.Duration, threads bool) (*st
 		return nil, err
 	}
 	v.taken = time.Now()
+	v.roll.keeper.Look(&s.Programs, &s.Server.XDP)
 	v.addServer(&s.Server, threads)
 	v.last = s
 	return s, nil
@@ -108,6 +110,7 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 	}
 	s.Total = s.Engine
 	s.Total.Add(&s.Workers)
+	s.Total.Add(&s.XDP)
 	if v.command != nil {
 		s.CmdHits, s.CmdDrops = v.command.Hits()
 		for i, n := range v.command.Counts() {

@@ -225,7 +225,7 @@ func (l *loop) readable(token uint64) {
 	for range batches {
 		n, err := sock.Recv(l.msgs)
 		for i := range n {
-			l.receive(id, &l.msgs[i])
+			l.receive(id, sock, &l.msgs[i])
 		}
 		if n < len(l.msgs) || err != nil {
 			return
@@ -249,11 +249,12 @@ func (l *loop) readStamps(sock *udpstamp.Socket) {
 	}
 }
 
-func (l *loop) receive(id engine.SourceID, m *udpstamp.Message) {
+func (l *loop) receive(id engine.SourceID, sock *udpstamp.Socket, m *udpstamp.Message) {
 	if m.Truncated {
 		return
 	}
 	in := engine.Received{Source: id, From: m.From, Local: m.Local, Iface: m.Iface, Stamp: m.Stamp, Data: m.Data}
+	l.w.nearer(&in, sock)
 	l.e.Receive(l.w.Now(), &in, &l.acts)
 	l.perform()
 }
@@ -276,6 +277,8 @@ func (l *loop) hear() {
 			}
 		case n.verb == control.VerbClients:
 			l.listClients(n)
+		case n.verb == control.VerbEBPF, n.verb == control.VerbEBPF+control.JSON:
+			go l.describeKernel(n)
 		case n.done != nil:
 			n.done <- l.command(n.verb, n.out)
 		}
@@ -284,7 +287,7 @@ func (l *loop) hear() {
 
 // listClients answers the verb clients, beside the loop: it takes its time.
 func (l *loop) listClients(n news) {
-	pool, now := l.w.srv.pool, l.w.Now().Wall
+	pool, now, view := l.w.srv.pool, l.w.Now().Wall, l.view
 	switch {
 	case l.w.cfg.Server.NoClientLog:
 		n.done <- errors.New("no clients are remembered (noclientlog)")
@@ -292,7 +295,7 @@ func (l *loop) listClients(n news) {
 		n.done <- errors.New("the server port is closed")
 	default:
 		go func() {
-			list, total := pool.Clients(busiest)
+			list, total := view.clients(busiest)
 			clients(list, total, pool.Report().Evicted, now, n.out)
 			n.done <- nil
 		}()
@@ -355,6 +358,7 @@ func (l *loop) reload() error {
 	}
 	l.warmth = l.w.Now().Mono
 	l.w.enact(cfg.Policy)
+	l.w.kernel.Configure(fresh.Config.Server.Kernel, fresh.Config.Server.Port)
 	l.desk.s.Enact(commandPolicy(fresh))
 	l.w.monitor(monitors(fresh))
 	l.e.Configure(l.w.Now(), cfg, &l.acts)

@@ -26,6 +26,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	if err != nil {
 		return err
 	}
+	w.kernel = d.openKernel(l.Config)
 	state, err := w.clock.Init()
 	if err != nil {
 		return err
@@ -79,6 +80,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	}
 	desk.s.Run(ctx)
 	shown.run(ctx)
+	go w.kernel.Run(ctx)
 	if err := d.ready(notifier); err != nil {
 		return err
 	}

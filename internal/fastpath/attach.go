@@ -18,7 +18,7 @@ type Mode uint8
 // Modes.
 const (
 	Watch   Mode = iota // behind the driver (tcx): to observe, without a stir
-	Auto                // Native where the driver can, else Generic
+	Auto                // Native where the driver can and is a card's, else Generic
 	Native              // in the driver (XDP): to answer
 	Generic             // XDP behind the driver: to answer where it cannot
 )
@@ -39,9 +39,10 @@ func (e *HeldError) Unwrap() error { return e.Err }
 
 // attached is an interface with programs of ours.
 type attached struct {
-	iface net.Interface
-	mode  Mode
-	links []link.Link
+	iface  net.Interface
+	mode   Mode
+	serves bool
+	links  []link.Link
 }
 
 func (a *attached) close() error {
@@ -78,6 +79,7 @@ func (f *Fastpath) Attach(name string, m Mode) (Mode, error) {
 	if a.mode, err = f.join(a, m); err != nil {
 		return m, errors.Join(err, a.close(), f.note(place, 0, false))
 	}
+	a.serves = m != Watch
 	f.ifaces[place] = a
 	return a.mode, nil
 }
@@ -146,6 +148,9 @@ func (f *Fastpath) tcx(a *attached, p *ebpf.Program, where ebpf.AttachType) erro
 
 func (f *Fastpath) xdp(a *attached, m Mode) (Mode, error) {
 	modes := map[Mode][]Mode{Native: {Native}, Generic: {Generic}, Auto: {Native, Generic}, Watch: {Generic}}[m]
+	if m == Auto && driver(a.iface.Name) == "veth" {
+		modes = []Mode{Generic}
+	}
 	var errs []error
 	for _, m := range modes {
 		flags := link.XDPDriverMode
@@ -163,6 +168,22 @@ func (f *Fastpath) xdp(a *attached, m Mode) (Mode, error) {
 		errs = append(errs, fmt.Errorf("%v mode: %w", m, err))
 	}
 	return m, refusal("attach to "+a.iface.Name, errors.Join(errs...))
+}
+
+// driver returns the name of an interface's driver, "" if nobody tells. That of
+// veth can run programs, but what they answer is lost unless the interface at the
+// other end has a program too, or GRO.
+func driver(name string) string {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(s)
+	info, err := unix.IoctlGetEthtoolDrvinfo(s, name)
+	if err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(info.Driver[:])
 }
 
 // Detach takes the programs off an interface; that it is gone is no error.
@@ -185,6 +206,7 @@ func (f *Fastpath) Serve(name string, on bool) error {
 	defer f.mu.Unlock()
 	for i, a := range f.ifaces {
 		if a != nil && a.iface.Name == name && a.mode != Watch {
+			a.serves = on
 			return f.note(i, a.iface.Index, on)
 		}
 	}

@@ -53,7 +53,8 @@ type Traffic struct {
 	Verdicts [2][Verdicts]uint64 // IPv4, IPv6
 	Kinds    [8][8]uint64        // by version and mode
 	Sizes    [len(SizeNames)]uint64
-	Octets   uint64 // of NTP
+	Octets   uint64    // of NTP
+	Answers  [8]uint64 // packets answered in the kernel, by version; they are in the tables too
 }
 
 // Packets returns how many packets passed.
@@ -82,6 +83,9 @@ func (t *Traffic) add(c *ntpCounters) {
 		t.Sizes[i] += c.Sizes[i]
 	}
 	t.Octets += c.Octets
+	for version := range t.Answers {
+		t.Answers[version] += c.Answers[version]
+	}
 }
 
 // Interface is what passed an interface since it was attached.
@@ -89,6 +93,7 @@ type Interface struct {
 	Name    string
 	Index   int
 	Mode    Mode
+	Serves  bool // plain requests are answered there
 	In, Out Traffic
 }
 
@@ -101,7 +106,7 @@ func (f *Fastpath) Counters() (list []Interface, err error) {
 		if a == nil {
 			continue
 		}
-		i := Interface{Name: a.iface.Name, Index: a.iface.Index, Mode: a.mode}
+		i := Interface{Name: a.iface.Name, Index: a.iface.Index, Mode: a.mode, Serves: a.serves}
 		for key, t := range map[int]*Traffic{place: &i.In, place + places: &i.Out} {
 			var each []ntpCounters
 			if err := f.objs.Counts.Lookup(uint32(key), &each); err != nil {
@@ -118,7 +123,10 @@ func (f *Fastpath) Counters() (list []Interface, err error) {
 
 // Histogram counts durations: bucket i has those below 2^i ns that are in none
 // before; the last one has the rest.
-type Histogram [32]uint64
+type Histogram struct {
+	Buckets [32]uint64     `json:"buckets"`
+	Sum     clock.Interval `json:"sum"` // of all of them
+}
 
 // Histograms are what the egress program measures.
 type Histograms struct {
@@ -138,12 +146,17 @@ func (f *Fastpath) Histograms() (h Histograms, err error) {
 		return h, fmt.Errorf("read histograms: %w", err)
 	}
 	for i := range each {
-		for b := range h.Residence {
-			h.Residence[b] += each[i].Residence[b]
-			h.Correction[b] += each[i].Correction[b]
-		}
+		h.Residence.add(&each[i].Residence, each[i].ResidenceSum)
+		h.Correction.add(&each[i].Correction, each[i].CorrectionSum)
 	}
 	return h, nil
+}
+
+func (h *Histogram) add(buckets *[32]uint64, sum uint64) {
+	for b := range h.Buckets {
+		h.Buckets[b] += buckets[b]
+	}
+	h.Sum += clock.Interval(sum)
 }
 
 // Client is the record of a client.

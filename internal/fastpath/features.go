@@ -28,6 +28,9 @@ const (
 	featureCount
 )
 
+// AllFeatures are all of them.
+var AllFeatures = [featureCount]Feature{XDP, Frags, TAI, TCX}
+
 // about says what a feature is called, the first kernel that has it, and what
 // goes wrong without it.
 var about = [featureCount]struct{ name, since, cost string }{

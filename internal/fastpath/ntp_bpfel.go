@@ -19,12 +19,15 @@ type ntpCounters struct {
 	Kinds    [8][8]uint64
 	Sizes    [8]uint64
 	Octets   uint64
+	Answers  [8]uint64
 }
 
 type ntpDurations struct {
-	_          structs.HostLayout
-	Residence  [32]uint64
-	Correction [32]uint64
+	_             structs.HostLayout
+	Residence     [32]uint64
+	Correction    [32]uint64
+	ResidenceSum  uint64
+	CorrectionSum uint64
 }
 
 type ntpInterface struct {

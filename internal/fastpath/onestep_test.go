@@ -114,7 +114,7 @@ func TestOneStep(t *testing.T) {
 			h, err := l.Histograms()
 			l.must(err)
 			total := uint64(0)
-			for i, n := range h.Correction {
+			for i, n := range h.Correction.Buckets {
 				if total += n; n > 0 && (i < 24 || i > 30) { // 2^24 ns is 17 ms
 					t.Errorf("%d corrections in bucket %d, want them above 20 ms", n, i)
 				}

@@ -324,7 +324,7 @@ func TestMixedTraffic(t *testing.T) {
 	h, err := l.Histograms()
 	l.must(err)
 	var residence uint64
-	for _, n := range h.Residence {
+	for _, n := range h.Residence.Buckets {
 		residence += n
 	}
 	if residence != 6*rounds {

@@ -64,7 +64,7 @@ func New(c Config) *Metrics {
 // families returns all tables.
 func families(compatChrony bool) (all []family) {
 	for _, part := range [...]func() []family{
-		aboutDaemon, aboutTracking, aboutControl, aboutKernel, aboutSources, aboutServer,
+		aboutDaemon, aboutTracking, aboutControl, aboutKernel, aboutSources, aboutServer, aboutPrograms,
 	} {
 		all = append(all, part()...)
 	}

@@ -32,7 +32,7 @@ var ringOf = map[string]ring{
 	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell, "internal/mode6": shell,
 	"internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
 	"internal/metrics": shell, "internal/web": shell,
-	"internal/survey": shell, "internal/command": shell,
+	"internal/survey": shell, "internal/command": shell, "internal/keeper": shell,
 
 	"internal/sim": worlds, "internal/scenario": worlds, "internal/clknetsim": worlds,
 
