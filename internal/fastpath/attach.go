@@ -170,6 +170,33 @@ func (f *Fastpath) xdp(a *attached, m Mode) (Mode, error) {
 	return m, refusal("attach to "+a.iface.Name, errors.Join(errs...))
 }
 
+// Upgrade makes an interface that is watched one where plain requests are answered.
+// Its counters go on. If it fails the interface is watched as before.
+func (f *Fastpath) Upgrade(name string, m Mode) (Mode, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, a := range f.ifaces {
+		if a == nil || a.iface.Name != name || a.mode != Watch || m == Watch {
+			continue
+		}
+		watch := a.links
+		a.links = nil
+		got, err := f.xdp(a, m)
+		if err != nil {
+			a.links = watch
+			return Watch, err
+		}
+		if f.objs.NtpWatch != nil { // the first one; else XDP watched, and has been replaced
+			err = watch[0].Close()
+			watch = watch[1:]
+		}
+		a.links = append(a.links, watch...)
+		a.mode, a.serves = got, true
+		return got, errors.Join(err, f.note(i, a.iface.Index, true))
+	}
+	return m, fmt.Errorf("serve at %s: it is not watched", name)
+}
+
 // driver returns the name of an interface's driver, "" if nobody tells. That of
 // veth can run programs, but what they answer is lost unless the interface at the
 // other end has a program too, or GRO.

@@ -105,11 +105,8 @@ func (k *Keeper) place(f *net.Interface, mode fastpath.Mode) {
 			k.serveAt(f.Name, p)
 		}
 		return
-	case p.index == f.Index && p.trouble != "" && p.mode == fastpath.Watch:
-		// It is watched, since it could not be had otherwise: that is tried first.
-		if !k.retry(f, p, mode) {
-			return
-		}
+	case p.index == f.Index && p.mode == fastpath.Watch:
+		k.upgrade(f, p, mode)
 	default:
 		k.drop(f.Name, p)
 		k.attach(f, p, mode)
@@ -144,13 +141,14 @@ func (k *Keeper) attach(f *net.Interface, p *place, mode fastpath.Mode) {
 	p.index, p.mode, p.serves = f.Index, got, got != fastpath.Watch
 }
 
-// retry tries to attach to an interface that is only watched so far. It tells
-// whether anything changed.
-func (k *Keeper) retry(f *net.Interface, p *place, mode fastpath.Mode) bool {
-	old := p.trouble
-	k.drop(f.Name, p)
-	k.attach(f, p, mode)
-	return p.trouble != old
+// upgrade has requests answered at an interface that is only watched so far.
+func (k *Keeper) upgrade(f *net.Interface, p *place, mode fastpath.Mode) {
+	got, err := k.path.Upgrade(f.Name, mode)
+	p.trouble = ""
+	if err != nil {
+		p.trouble = err.Error()
+	}
+	p.mode, p.serves = got, got != fastpath.Watch
 }
 
 // drop detaches from an interface, and remembers what was counted there.
