@@ -155,7 +155,7 @@ func sweep(t *testing.T, target Target, tails ...string) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var total Load
 	for _, name := range tails {
-		for i, port := range []uint16{40123, 123} {
+		for i, port := range []uint16{20123, 123} {
 			l, err := Sweep(target, netip.AddrPortFrom(client(Clients4, 0x7000+i), port), Tails[name], r)
 			if err != nil {
 				t.Errorf("%s: tail of %s, seed %d: %v", target.Name(), name, seed, err)
