@@ -21,6 +21,9 @@ const volatile u8 has_tai;
 // Rewrite transmit timestamps?
 u32 onestep;
 
+// The traffic class of answers: a DSCP, twice shifted.
+u32 traffic_class;
+
 enum { HOPS = 64 };
 
 #define SECOND (1ULL << 32) // in units of NTP timestamps
@@ -137,7 +140,7 @@ inlined u32 answer_ipv4(struct ethernet *eth, void *end, const struct packet *p,
 	u32 from = ip->from;
 	ip->from = ip->to;
 	ip->to = from;
-	ip->tos = 0;
+	ip->tos = READ_ONCE(traffic_class);
 	ip->id = 0;
 	ip->fragment = be16(IP_DONT_FRAGMENT);
 	ip->ttl = HOPS;
@@ -183,7 +186,8 @@ inlined u32 answer_ipv6(struct ethernet *eth, void *end, const struct packet *p,
 		ip->from[i] = ip->to[i];
 		ip->to[i] = x;
 	}
-	ip->version_class_flow = 0x60;
+	u32 class = READ_ONCE(traffic_class) & 0xff;
+	ip->version_class_flow = 0x60 | class >> 4 | (class & 0xf) << 12;
 	ip->hops = HOPS;
 	turn_udp(&a->udp);
 	write_reply(&a->ntp, q->state, q->policy, q->age, since(q->arrived), v == KISSED);

@@ -25,7 +25,7 @@ func (d *daemon) openKernel(c *config.Config) *keeper.Keeper {
 		return nil
 	}
 	_, records := setup.WorkerMemory(c, 1)
-	return keeper.New(keeper.Config{Kernel: c.Server.Kernel, Port: c.Server.Port, Clients: records, Log: d.log})
+	return keeper.New(keeper.Config{Kernel: c.Server.Kernel, Port: c.Server.Port, DSCP: c.Client.DSCP, Clients: records, Log: d.log})
 }
 
 // tellKernel says where the server's sockets are.

@@ -358,7 +358,7 @@ func (l *loop) reload() error {
 	}
 	l.warmth = l.w.Now().Mono
 	l.w.enact(cfg.Policy)
-	l.w.kernel.Configure(fresh.Config.Server.Kernel, fresh.Config.Server.Port)
+	l.w.kernel.Configure(fresh.Config.Server.Kernel, fresh.Config.Server.Port, fresh.Config.Client.DSCP)
 	l.desk.s.Enact(commandPolicy(fresh))
 	l.w.monitor(monitors(fresh))
 	l.e.Configure(l.w.Now(), cfg, &l.acts)

@@ -133,27 +133,28 @@ type ntpTurn struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ntpMapAccess0     = "access0"
-	ntpMapAccess1     = "access1"
-	ntpMapClients     = "clients"
-	ntpMapCounts      = "counts"
-	ntpMapHistograms  = "histograms"
-	ntpMapOwn         = "own"
-	ntpMapSockets     = "sockets"
-	ntpMapStamps      = "stamps"
-	ntpMapTurns       = "turns"
-	ntpProgNtpEgress  = "ntp_egress"
-	ntpProgNtpIngress = "ntp_ingress"
-	ntpProgNtpWatch   = "ntp_watch"
-	ntpVarClientSets  = "client_sets"
-	ntpVarHasTai      = "has_tai"
-	ntpVarHashKey     = "hash_key"
-	ntpVarInterfaces  = "interfaces"
-	ntpVarOnestep     = "onestep"
-	ntpVarPolicies    = "policies"
-	ntpVarPolicyIndex = "policy_index"
-	ntpVarStateIndex  = "state_index"
-	ntpVarStates      = "states"
+	ntpMapAccess0      = "access0"
+	ntpMapAccess1      = "access1"
+	ntpMapClients      = "clients"
+	ntpMapCounts       = "counts"
+	ntpMapHistograms   = "histograms"
+	ntpMapOwn          = "own"
+	ntpMapSockets      = "sockets"
+	ntpMapStamps       = "stamps"
+	ntpMapTurns        = "turns"
+	ntpProgNtpEgress   = "ntp_egress"
+	ntpProgNtpIngress  = "ntp_ingress"
+	ntpProgNtpWatch    = "ntp_watch"
+	ntpVarClientSets   = "client_sets"
+	ntpVarHasTai       = "has_tai"
+	ntpVarHashKey      = "hash_key"
+	ntpVarInterfaces   = "interfaces"
+	ntpVarOnestep      = "onestep"
+	ntpVarPolicies     = "policies"
+	ntpVarPolicyIndex  = "policy_index"
+	ntpVarStateIndex   = "state_index"
+	ntpVarStates       = "states"
+	ntpVarTrafficClass = "traffic_class"
 )
 
 // loadNtp returns the embedded CollectionSpec for ntp.
@@ -222,15 +223,16 @@ type ntpMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ntpVariableSpecs struct {
-	ClientSets  *ebpf.VariableSpec `ebpf:"client_sets"`
-	HasTai      *ebpf.VariableSpec `ebpf:"has_tai"`
-	HashKey     *ebpf.VariableSpec `ebpf:"hash_key"`
-	Interfaces  *ebpf.VariableSpec `ebpf:"interfaces"`
-	Onestep     *ebpf.VariableSpec `ebpf:"onestep"`
-	Policies    *ebpf.VariableSpec `ebpf:"policies"`
-	PolicyIndex *ebpf.VariableSpec `ebpf:"policy_index"`
-	StateIndex  *ebpf.VariableSpec `ebpf:"state_index"`
-	States      *ebpf.VariableSpec `ebpf:"states"`
+	ClientSets   *ebpf.VariableSpec `ebpf:"client_sets"`
+	HasTai       *ebpf.VariableSpec `ebpf:"has_tai"`
+	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
+	Interfaces   *ebpf.VariableSpec `ebpf:"interfaces"`
+	Onestep      *ebpf.VariableSpec `ebpf:"onestep"`
+	Policies     *ebpf.VariableSpec `ebpf:"policies"`
+	PolicyIndex  *ebpf.VariableSpec `ebpf:"policy_index"`
+	StateIndex   *ebpf.VariableSpec `ebpf:"state_index"`
+	States       *ebpf.VariableSpec `ebpf:"states"`
+	TrafficClass *ebpf.VariableSpec `ebpf:"traffic_class"`
 }
 
 // ntpObjects contains all objects after they have been loaded into the kernel.
@@ -282,15 +284,16 @@ func (m *ntpMaps) Close() error {
 //
 // It can be passed to loadNtpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ntpVariables struct {
-	ClientSets  *ebpf.Variable `ebpf:"client_sets"`
-	HasTai      *ebpf.Variable `ebpf:"has_tai"`
-	HashKey     *ebpf.Variable `ebpf:"hash_key"`
-	Interfaces  *ebpf.Variable `ebpf:"interfaces"`
-	Onestep     *ebpf.Variable `ebpf:"onestep"`
-	Policies    *ebpf.Variable `ebpf:"policies"`
-	PolicyIndex *ebpf.Variable `ebpf:"policy_index"`
-	StateIndex  *ebpf.Variable `ebpf:"state_index"`
-	States      *ebpf.Variable `ebpf:"states"`
+	ClientSets   *ebpf.Variable `ebpf:"client_sets"`
+	HasTai       *ebpf.Variable `ebpf:"has_tai"`
+	HashKey      *ebpf.Variable `ebpf:"hash_key"`
+	Interfaces   *ebpf.Variable `ebpf:"interfaces"`
+	Onestep      *ebpf.Variable `ebpf:"onestep"`
+	Policies     *ebpf.Variable `ebpf:"policies"`
+	PolicyIndex  *ebpf.Variable `ebpf:"policy_index"`
+	StateIndex   *ebpf.Variable `ebpf:"state_index"`
+	States       *ebpf.Variable `ebpf:"states"`
+	TrafficClass *ebpf.Variable `ebpf:"traffic_class"`
 }
 
 // ntpPrograms contains all programs after they have been loaded into the kernel.

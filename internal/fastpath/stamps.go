@@ -78,6 +78,13 @@ func (f *Fastpath) OneStep(on bool) error {
 	return f.set("onestep", 0, flag[uint32](on))
 }
 
+// Mark gives answers from the programs a DSCP, of six bits.
+func (f *Fastpath) Mark(dscp uint8) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.set("traffic_class", 0, uint32(dscp&0x3f)<<2)
+}
+
 // AddSocket lets the transmit timestamps of replies from a socket be rewritten, by
 // its SO_COOKIE. A socket that is closed needs no removal: no other gets its
 // cookie, and thousands are remembered.

@@ -420,3 +420,30 @@ func TestLease(t *testing.T) {
 	b.must(b.Publish(&b.snap, math.MaxInt64, Leads{}))
 	verdict(Answered, "with the longest lease")
 }
+
+// TestMark: answers have the DSCP that is asked for, and a right checksum.
+func TestMark(t *testing.T) {
+	b := newBench(t, Config{})
+	for _, dscp := range []uint8{0, 46, 63, 1} {
+		b.must(b.Mark(dscp))
+		for _, v6 := range []bool{false, true} {
+			v, _, out := b.verdict(plain(v6).bytes())
+			if v != Answered {
+				t.Fatalf("verdict %v", v)
+			}
+			ip := out[14:]
+			class := ip[1]
+			if v6 {
+				class = ip[0]<<4 | ip[1]>>4
+				if ip[0]>>4 != 6 || ip[1]&15 != 0 || ip[2] != 0 || ip[3] != 0 {
+					t.Errorf("header begins %x", ip[:4])
+				}
+			} else if fold(sumOf(ip[:20])) != 0xffff {
+				t.Errorf("checksum of IP is wrong with DSCP %d", dscp)
+			}
+			if class != dscp<<2 {
+				t.Errorf("IPv6 %v: class %#x, want DSCP %d", v6, class, dscp)
+			}
+		}
+	}
+}

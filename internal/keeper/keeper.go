@@ -45,6 +45,7 @@ const ntpPort = 123
 type Config struct {
 	Kernel  config.Kernel
 	Port    uint16 // of the server
+	DSCP    uint8  // of answers
 	Clients int64  // memory for records of clients, octets
 	Log     *slog.Logger
 	// Without asks to do as if the kernel lacked a feature.
@@ -85,6 +86,7 @@ type wanted struct {
 	limit    *clientlog.Limit
 	addrs    []netip.Addr // where there are sockets; none: nothing is served
 	device   string       // the only interface to serve at, if not empty
+	dscp     uint8        // of answers
 }
 
 // New loads the programs and attaches them. It returns nil where none are wanted.
@@ -94,7 +96,7 @@ func New(c Config) *Keeper {
 	}
 	k := &Keeper{
 		log: c.Log, wake: make(chan struct{}, 1), ended: make(chan struct{}), places: make(map[string]*place),
-		want: wanted{kernel: c.Kernel, port: c.Port, snapshot: responder.Snapshot{Leap: ntp.LeapUnsync}},
+		want: wanted{kernel: c.Kernel, port: c.Port, dscp: c.DSCP, snapshot: responder.Snapshot{Leap: ntp.LeapUnsync}},
 	}
 	var key [16]byte
 	rand.Read(key[:]) // never fails: crypto/rand ends the process instead
@@ -181,8 +183,8 @@ func (k *Keeper) At(addrs []netip.Addr, device string, cookies []uint64) {
 
 // Configure changes what is wanted of the programs. To load or drop them takes a
 // restart.
-func (k *Keeper) Configure(c config.Kernel, port uint16) {
-	k.change(func(w *wanted) { w.kernel, w.port = c, port })
+func (k *Keeper) Configure(c config.Kernel, port uint16, dscp uint8) {
+	k.change(func(w *wanted) { w.kernel, w.port, w.dscp = c, port, dscp })
 }
 
 // apply makes the programs agree with what is wanted, and returns when to do so
@@ -201,6 +203,9 @@ func (k *Keeper) apply(now time.Time) time.Duration {
 	if now.Sub(k.looked) >= lookTime || !sameplaces(&w, &k.done) {
 		k.looked = now
 		errs = append(errs, k.look(&w))
+	}
+	if w.dscp != k.done.dscp {
+		errs = append(errs, k.path.Mark(w.dscp))
 	}
 	errs = append(errs, k.publish(&w, now))
 	k.done = w

@@ -139,7 +139,7 @@ func TestNothing(t *testing.T) {
 	k.Publish(&responder.Snapshot{})
 	k.Enact(responder.Policy{})
 	k.At(nil, "", nil)
-	k.Configure(config.Kernel{}, 123)
+	k.Configure(config.Kernel{}, 123, 0)
 	k.Run(t.Context())
 	k.Close()
 	s := clock.Stamp{Kind: clock.StampKernel}
