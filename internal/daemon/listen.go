@@ -129,7 +129,7 @@ func (w *world) poolConfig() worker.Config {
 	if c.Threads == 0 {
 		c.Threads = runtime.NumCPU()
 	}
-	if w.kernel.Loaded() {
+	if w.kernel != nil {
 		c.Departed = w.kernel.Departed
 	}
 	c.Stamps, c.Log = setup.WorkerMemory(w.cfg, c.Threads*len(serverAddrs(w.cfg.Server.BindAddresses)))

@@ -55,6 +55,9 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 		w.bind() // low ports and large buffers need rights
 	}
 	stopControl, early := d.openControl(ctx, lp)
+	if l.Config.Process.User != "" {
+		w.kernel.Wait()
+	}
 	if err := d.dropRights(l.Config, early == nil); err != nil {
 		stopControl()
 		return err

@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"foliot/internal/acl"
@@ -55,14 +56,15 @@ type Config struct {
 // Keeper keeps the programs. Any goroutine may call its methods, and all of them
 // do nothing on a nil Keeper.
 type Keeper struct {
-	log     *slog.Logger
-	path    *fastpath.Fastpath // nil: nothing is loaded
-	refused error              // why not
-	lead    calibrator
-	wake    chan struct{}
-	ended   chan struct{} // closed by Close
+	log   *slog.Logger
+	path  atomic.Pointer[fastpath.Fastpath] // nil: nothing is loaded, or not yet
+	lead  calibrator
+	wake  chan struct{}
+	begun chan struct{} // closed when the programs are loaded and attached, or refused
+	ended chan struct{} // closed by Close
 
 	mu      sync.Mutex // guards what follows
+	refused error      // why nothing is loaded
 	want    wanted
 	shown   map[string]place   // places, as of the last look
 	serving bool               // at some interface
@@ -85,49 +87,76 @@ type wanted struct {
 	access   *acl.Table
 	limit    *clientlog.Limit
 	addrs    []netip.Addr // where there are sockets; none: nothing is served
+	cookies  []uint64     // of those
 	device   string       // the only interface to serve at, if not empty
 	dscp     uint8        // of answers
 }
 
-// New loads the programs and attaches them. It returns nil where none are wanted.
+// New begins to load the programs and to attach them, which takes the kernel a
+// tenth of a second. It returns nil where none are wanted.
 func New(c Config) *Keeper {
 	if c.Kernel.Load == config.LoadOff {
 		return nil
 	}
 	k := &Keeper{
-		log: c.Log, wake: make(chan struct{}, 1), ended: make(chan struct{}), places: make(map[string]*place),
+		log: c.Log, wake: make(chan struct{}, 1), begun: make(chan struct{}), ended: make(chan struct{}), places: make(map[string]*place),
 		want: wanted{kernel: c.Kernel, port: c.Port, dscp: c.DSCP, snapshot: responder.Snapshot{Leap: ntp.LeapUnsync}},
 	}
-	var key [16]byte
-	rand.Read(key[:]) // never fails: crypto/rand ends the process instead
-	k.path, k.refused = fastpath.Load(fastpath.Config{
-		Clients: c.Clients, Without: c.Without,
-		Key: clientlog.HashKey{binary.NativeEndian.Uint64(key[:]), binary.NativeEndian.Uint64(key[8:])},
-	})
-	k.tell(c.Kernel)
-	k.apply(time.Now())
+	go k.begin(c)
 	return k
 }
 
+// begin loads the programs and attaches them.
+func (k *Keeper) begin(c Config) {
+	defer close(k.begun)
+	var key [16]byte
+	rand.Read(key[:]) // never fails: crypto/rand ends the process instead
+	path, err := fastpath.Load(fastpath.Config{
+		Clients: c.Clients, Without: c.Without,
+		Key: clientlog.HashKey{binary.NativeEndian.Uint64(key[:]), binary.NativeEndian.Uint64(key[8:])},
+	})
+	k.mu.Lock()
+	k.refused = err
+	k.mu.Unlock()
+	k.tell(c.Kernel, path, err)
+	if err == nil {
+		k.path.Store(path)
+		k.apply(path, time.Now())
+	}
+}
+
+// Wait waits until the programs are loaded and attached, or will never be: so long
+// rights must be kept.
+func (k *Keeper) Wait() {
+	if k != nil {
+		<-k.begun
+	}
+}
+
 // tell says once what is missing, and what that costs.
-func (k *Keeper) tell(c config.Kernel) {
+func (k *Keeper) tell(c config.Kernel, path *fastpath.Fastpath, err error) {
 	asked := c.Load == config.LoadOn || len(c.Serve) > 0 || c.OneStep
 	say := k.log.Info
 	if asked {
 		say = k.log.Warn
 	}
-	if k.path == nil {
-		say("No eBPF programs, requests are answered by threads and what passes the interfaces is not counted: " + k.refused.Error())
+	if err != nil {
+		say("No eBPF programs, requests are answered by threads and what passes the interfaces is not counted: " + err.Error())
 		return
 	}
-	for _, m := range k.path.Features().Missing() {
+	for _, m := range path.Features().Missing() {
 		say("eBPF: " + m.Error())
 	}
 }
 
 // Run makes the programs agree until ctx ends.
 func (k *Keeper) Run(ctx context.Context) {
-	if k == nil || k.path == nil {
+	if k == nil {
+		return
+	}
+	k.Wait()
+	path := k.path.Load()
+	if path == nil {
 		return
 	}
 	timer := time.NewTimer(0)
@@ -141,13 +170,13 @@ func (k *Keeper) Run(ctx context.Context) {
 		case <-k.ended:
 			return
 		}
-		timer.Reset(k.apply(time.Now()))
+		timer.Reset(k.apply(path, time.Now()))
 	}
 }
 
 // change makes a change of what is wanted and wakes the goroutine.
 func (k *Keeper) change(f func(*wanted)) {
-	if k == nil || k.path == nil {
+	if k == nil {
 		return
 	}
 	k.mu.Lock()
@@ -170,15 +199,7 @@ func (k *Keeper) Enact(p responder.Policy) {
 // At says at which addresses, of which interface if not all, there are sockets,
 // whose cookies these are. What is not for them is not answered.
 func (k *Keeper) At(addrs []netip.Addr, device string, cookies []uint64) {
-	k.change(func(w *wanted) { w.addrs, w.device = slices.Clone(addrs), device })
-	if k == nil || k.path == nil {
-		return
-	}
-	for _, c := range cookies {
-		if err := k.path.AddSocket(c); err != nil {
-			k.log.Debug(err.Error())
-		}
-	}
+	k.change(func(w *wanted) { w.addrs, w.device, w.cookies = slices.Clone(addrs), device, slices.Clone(cookies) })
 }
 
 // Configure changes what is wanted of the programs. To load or drop them takes a
@@ -189,25 +210,27 @@ func (k *Keeper) Configure(c config.Kernel, port uint16, dscp uint8) {
 
 // apply makes the programs agree with what is wanted, and returns when to do so
 // again.
-func (k *Keeper) apply(now time.Time) time.Duration {
-	if k.path == nil {
-		return lookTime
-	}
+func (k *Keeper) apply(path *fastpath.Fastpath, now time.Time) time.Duration {
 	k.mu.Lock()
 	w := k.want
 	k.mu.Unlock()
 	var errs []error
 	if w.access != k.done.access || w.limit != k.done.limit {
-		errs = append(errs, k.path.SetPolicy(w.access, w.limit))
+		errs = append(errs, path.SetPolicy(w.access, w.limit))
 	}
 	if now.Sub(k.looked) >= lookTime || !sameplaces(&w, &k.done) {
 		k.looked = now
-		errs = append(errs, k.look(&w))
+		errs = append(errs, k.look(path, &w))
+	}
+	if !slices.Equal(w.cookies, k.done.cookies) {
+		for _, c := range w.cookies { // once more does no harm
+			errs = append(errs, path.AddSocket(c))
+		}
 	}
 	if w.dscp != k.done.dscp {
-		errs = append(errs, k.path.Mark(w.dscp))
+		errs = append(errs, path.Mark(w.dscp))
 	}
-	errs = append(errs, k.publish(&w, now))
+	errs = append(errs, k.publish(path, &w, now))
 	k.done = w
 	if err := errors.Join(errs...); err != nil && !errors.Is(err, fastpath.ErrClosed) {
 		k.log.Warn("eBPF: " + err.Error())
@@ -226,7 +249,7 @@ func sameplaces(a, b *wanted) bool {
 }
 
 // publish draws the line of served time anew, if anybody uses it.
-func (k *Keeper) publish(w *wanted, now time.Time) error {
+func (k *Keeper) publish(path *fastpath.Fastpath, w *wanted, now time.Time) error {
 	onestep := w.kernel.OneStep && k.lead.helps()
 	k.mu.Lock()
 	changed := onestep != k.onestep
@@ -239,21 +262,26 @@ func (k *Keeper) publish(w *wanted, now time.Time) error {
 	k.mu.Unlock()
 	var err error
 	if changed {
-		err = k.path.OneStep(onestep)
+		err = path.OneStep(onestep)
 	}
 	if !used {
 		return err
 	}
-	return errors.Join(err, k.path.Publish(&w.snapshot, lease, fastpath.Leads{OneStep: k.lead.value()}))
+	return errors.Join(err, path.Publish(&w.snapshot, lease, fastpath.Leads{OneStep: k.lead.value()}))
 }
 
 // Close detaches and unloads the programs.
 func (k *Keeper) Close() {
-	if k == nil || k.path == nil {
+	if k == nil {
 		return
 	}
 	close(k.ended)
-	if err := errors.Join(k.path.Withdraw(), k.path.Close()); err != nil {
+	k.Wait()
+	path := k.path.Load()
+	if path == nil {
+		return
+	}
+	if err := errors.Join(path.Withdraw(), path.Close()); err != nil {
 		k.log.Warn("eBPF: " + err.Error())
 	}
 }

@@ -77,7 +77,11 @@ func (c *calibrator) helps() bool {
 // Departed takes in when an answer left. It is for the threads: it takes no system
 // call, and as long as a few reads of the clock.
 func (k *Keeper) Departed(d *worker.Departure) {
-	_, left := k.path.Stamps(fastpath.Exchange{Peer: d.To.Addr(), Port: d.To.Port(), Transmit: d.Request})
+	path := k.path.Load()
+	if path == nil {
+		return
+	}
+	_, left := path.Stamps(fastpath.Exchange{Peer: d.To.Addr(), Port: d.To.Port(), Transmit: d.Request})
 	if !left.IsZero() {
 		k.lead.learn(d.Left.Sub(left), d.Left.Sub(d.Told))
 	}
@@ -91,10 +95,10 @@ const earliest = clock.Millisecond
 // port from a server and repeats the transmit timestamp of the request: that of a
 // program in the driver, where there is one. s is the socket's.
 func (k *Keeper) Arrived(from netip.Addr, port uint16, origin ntp.Timestamp, s clock.Stamp) clock.Stamp {
-	if k == nil || k.path == nil || s.Kind != clock.StampKernel || !k.inDriver() {
+	if !k.Loaded() || s.Kind != clock.StampKernel || !k.inDriver() {
 		return s
 	}
-	arrived, _ := k.path.Stamps(fastpath.Exchange{Peer: from, Port: port, Transmit: origin})
+	arrived, _ := k.path.Load().Stamps(fastpath.Exchange{Peer: from, Port: port, Transmit: origin})
 	if d := s.Time.Sub(arrived); !arrived.IsZero() && d >= 0 && d < earliest {
 		s.Time, s.Kind = arrived, clock.StampBPF
 	}

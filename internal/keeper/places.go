@@ -24,7 +24,7 @@ type place struct {
 
 // look makes what is attached agree with the interfaces there are, and the
 // addresses to serve at with theirs.
-func (k *Keeper) look(w *wanted) error {
+func (k *Keeper) look(path *fastpath.Fastpath, w *wanted) error {
 	ifaces, err := net.Interfaces()
 	if err != nil {
 		return err
@@ -34,18 +34,18 @@ func (k *Keeper) look(w *wanted) error {
 		f := &ifaces[i]
 		if mode, ok := modeAt(f, w); ok {
 			seen[f.Name] = true
-			k.place(f, mode)
+			k.place(path, f, mode)
 		}
 	}
 	for name, p := range k.places {
 		if !seen[name] {
-			k.drop(name, p)
+			k.drop(path, name, p)
 			delete(k.places, name)
 		}
 	}
 	k.missing(w, seen)
 	k.show()
-	_, err = k.path.SetAddrs(own(ifaces, w))
+	_, err = path.SetAddrs(own(ifaces, w))
 	return err
 }
 
@@ -92,7 +92,7 @@ func hasAddress(f *net.Interface) bool {
 }
 
 // place attaches to an interface as mode says, unless that was done.
-func (k *Keeper) place(f *net.Interface, mode fastpath.Mode) {
+func (k *Keeper) place(path *fastpath.Fastpath, f *net.Interface, mode fastpath.Mode) {
 	p := k.places[f.Name]
 	if p == nil {
 		p = &place{}
@@ -102,14 +102,14 @@ func (k *Keeper) place(f *net.Interface, mode fastpath.Mode) {
 	switch {
 	case p.index == f.Index && suits(p, mode):
 		if p.mode != fastpath.Watch && p.serves != p.asked {
-			k.serveAt(f.Name, p)
+			k.serveAt(path, f.Name, p)
 		}
 		return
 	case p.index == f.Index && p.mode == fastpath.Watch:
-		k.upgrade(f, p, mode)
+		k.upgrade(path, f, p, mode)
 	default:
-		k.drop(f.Name, p)
-		k.attach(f, p, mode)
+		k.drop(path, f.Name, p)
+		k.attach(path, f, p, mode)
 	}
 	k.report(f.Name, p)
 }
@@ -126,15 +126,15 @@ func suits(p *place, mode fastpath.Mode) bool {
 }
 
 // attach attaches to an interface, if only to watch it.
-func (k *Keeper) attach(f *net.Interface, p *place, mode fastpath.Mode) {
-	got, err := k.path.Attach(f.Name, mode)
+func (k *Keeper) attach(path *fastpath.Fastpath, f *net.Interface, p *place, mode fastpath.Mode) {
+	got, err := path.Attach(f.Name, mode)
 	p.trouble = ""
 	if err != nil {
 		p.trouble = err.Error()
 		if mode == fastpath.Watch {
 			return
 		}
-		if got, err = k.path.Attach(f.Name, fastpath.Watch); err != nil {
+		if got, err = path.Attach(f.Name, fastpath.Watch); err != nil {
 			return
 		}
 	}
@@ -142,8 +142,8 @@ func (k *Keeper) attach(f *net.Interface, p *place, mode fastpath.Mode) {
 }
 
 // upgrade has requests answered at an interface that is only watched so far.
-func (k *Keeper) upgrade(f *net.Interface, p *place, mode fastpath.Mode) {
-	got, err := k.path.Upgrade(f.Name, mode)
+func (k *Keeper) upgrade(path *fastpath.Fastpath, f *net.Interface, p *place, mode fastpath.Mode) {
+	got, err := path.Upgrade(f.Name, mode)
 	p.trouble = ""
 	if err != nil {
 		p.trouble = err.Error()
@@ -152,11 +152,11 @@ func (k *Keeper) upgrade(f *net.Interface, p *place, mode fastpath.Mode) {
 }
 
 // drop detaches from an interface, and remembers what was counted there.
-func (k *Keeper) drop(name string, p *place) {
+func (k *Keeper) drop(path *fastpath.Fastpath, name string, p *place) {
 	if p.index == 0 {
 		return
 	}
-	if list, err := k.path.Counters(); err == nil {
+	if list, err := path.Counters(); err == nil {
 		for i := range list {
 			if list[i].Name == name {
 				k.mu.Lock()
@@ -165,14 +165,14 @@ func (k *Keeper) drop(name string, p *place) {
 			}
 		}
 	}
-	if err := k.path.Detach(name); err != nil {
+	if err := path.Detach(name); err != nil {
 		k.log.Debug("eBPF: " + err.Error())
 	}
 	p.index, p.serves = 0, false
 }
 
-func (k *Keeper) serveAt(name string, p *place) {
-	if err := k.path.Serve(name, p.asked); err != nil {
+func (k *Keeper) serveAt(path *fastpath.Fastpath, name string, p *place) {
+	if err := path.Serve(name, p.asked); err != nil {
 		k.log.Warn("eBPF: " + err.Error())
 		return
 	}

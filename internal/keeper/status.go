@@ -15,7 +15,7 @@ import (
 )
 
 // Loaded tells whether there are programs.
-func (k *Keeper) Loaded() bool { return k != nil && k.path != nil }
+func (k *Keeper) Loaded() bool { return k != nil && k.path.Load() != nil }
 
 // inDriver tells whether a program sits in some driver: elsewhere the socket's
 // stamp is the earlier one.
@@ -41,19 +41,20 @@ func (k *Keeper) Look(s *state.Programs, served *responder.Counters) {
 		s.Trouble = "turned off (ebpf off)"
 		return
 	}
-	if k.path == nil {
-		s.Wanted, s.Trouble = true, k.refused.Error()
+	path := k.path.Load()
+	s.Wanted, s.Loaded = true, path != nil
+	if path == nil {
+		s.Trouble = k.reason()
 		return
 	}
-	s.Wanted, s.Loaded = true, true
 	for _, f := range fastpath.AllFeatures {
-		s.Features = append(s.Features, state.Feature{Name: f.String(), Since: f.Since(), There: k.path.Features().Has(f)})
+		s.Features = append(s.Features, state.Feature{Name: f.String(), Since: f.Since(), There: path.Features().Has(f)})
 	}
-	list, err := k.path.Counters()
+	list, err := path.Counters()
 	if err != nil {
 		s.Trouble = err.Error()
 	}
-	h, err := k.path.Histograms()
+	h, err := path.Histograms()
 	if err == nil {
 		s.Residence, s.Correction = h.Residence, h.Correction
 	}
@@ -63,6 +64,16 @@ func (k *Keeper) Look(s *state.Programs, served *responder.Counters) {
 	s.OneStepWanted, s.OneStep, s.Lead = k.want.kernel.OneStep, k.onestep, k.lead.value()
 	s.Serving = k.serving && time.Now().Before(k.lasts)
 	s.Interfaces = k.interfaces(list, served)
+}
+
+// reason says why there are no programs.
+func (k *Keeper) reason() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.refused == nil {
+		return "being loaded"
+	}
+	return k.refused.Error()
 }
 
 // interfaces describes what is attached, and what is not and should be.
@@ -107,7 +118,7 @@ func (k *Keeper) Clients(n int) (list []clientlog.Record, total int) {
 	if !k.Loaded() {
 		return nil, 0
 	}
-	for c := range k.path.Clients() {
+	for c := range k.path.Load().Clients() {
 		total++
 		list = append(list, record(&c))
 		if len(list) >= 2*n+1024 {
