@@ -64,6 +64,36 @@ func TestModeAt(t *testing.T) {
 	}
 }
 
+// TestObstacles: why an interface that is named cannot be served at.
+func TestObstacles(t *testing.T) {
+	seen := map[string]bool{"e0": true}
+	for _, tt := range []struct {
+		name string
+		want wanted
+		part string
+	}{
+		{"e0", wanted{port: 123}, ""},
+		{"e1", wanted{port: 123}, "no such interface"},
+		{"e0", wanted{port: 0}, "closed"},
+		{"e0", wanted{port: 124}, "port 123 only"},
+		{"e0", wanted{port: 123, device: "e1"}, "binddevice"},
+	} {
+		got := obstacle(tt.name, &tt.want, seen)
+		if (got == "") != (tt.part == "") || !strings.Contains(got, tt.part) {
+			t.Errorf("%s, %+v: %q, want %q", tt.name, tt.want, got, tt.part)
+		}
+	}
+	var log bytes.Buffer
+	k := &Keeper{log: slog.New(slog.NewTextHandler(&log, nil)), places: make(map[string]*place)}
+	w := wanted{port: 124, kernel: config.Kernel{Serve: []config.XDPServe{{Interface: "e0"}, {Interface: "auto"}}}}
+	for range 3 {
+		k.missing(&w, seen)
+	}
+	if n := strings.Count(log.String(), "port 123 only"); n != 1 || k.places["e0"] == nil || len(k.places) != 1 {
+		t.Errorf("%d messages, places %v:\n%s", n, k.places, log.String())
+	}
+}
+
 func TestBound(t *testing.T) {
 	addr := netip.MustParseAddr
 	for _, tt := range []struct {

@@ -40,7 +40,9 @@ func (k *Keeper) look(path *fastpath.Fastpath, w *wanted) error {
 	for name, p := range k.places {
 		if !seen[name] {
 			k.drop(path, name, p)
-			delete(k.places, name)
+			if obstacle(name, w, seen) == "" || !asked(name, w) {
+				delete(k.places, name)
+			}
 		}
 	}
 	k.missing(w, seen)
@@ -99,6 +101,9 @@ func (k *Keeper) place(path *fastpath.Fastpath, f *net.Interface, mode fastpath.
 		k.places[f.Name] = p
 	}
 	p.asked = mode != fastpath.Watch
+	if !p.asked && p.index != 0 {
+		p.trouble = ""
+	}
 	switch {
 	case p.index == f.Index && suits(p, mode):
 		if p.mode != fastpath.Watch && p.serves != p.asked {
@@ -203,23 +208,43 @@ func (k *Keeper) report(name string, p *place) {
 	}
 }
 
-// missing tells of interfaces that are asked for and not there, once.
+// missing tells of interfaces that are asked for and cannot be had, once.
 func (k *Keeper) missing(w *wanted, seen map[string]bool) {
 	for i := range w.kernel.Serve {
 		name := w.kernel.Serve[i].Interface
-		if name == config.XDPAuto || seen[name] {
+		trouble := obstacle(name, w, seen)
+		if name == config.XDPAuto || trouble == "" {
 			continue
 		}
-		p := &place{asked: true, trouble: "there is no such interface, or it is down or no Ethernet"}
-		if w.port != ntpPort {
-			p.trouble = fmt.Sprintf("the programs know port %d only", ntpPort)
+		p := k.places[name]
+		if p == nil {
+			p = &place{}
+			k.places[name] = p
 		}
-		if old := k.places[name]; old != nil {
-			p.reported = old.reported
-		}
-		k.places[name] = p
+		p.asked, p.trouble = true, trouble
 		k.report(name, p)
 	}
+}
+
+// asked tells whether xdp serve names an interface.
+func asked(name string, w *wanted) bool {
+	return slices.ContainsFunc(w.kernel.Serve, func(x config.XDPServe) bool { return x.Interface == name })
+}
+
+// obstacle says why requests at an interface cannot be answered in the kernel, "" if
+// that is to be tried.
+func obstacle(name string, w *wanted, seen map[string]bool) string {
+	switch {
+	case w.port == 0:
+		return "the server port is closed (port 0)"
+	case w.port != ntpPort:
+		return fmt.Sprintf("the programs know port %d only", ntpPort)
+	case w.device != "" && w.device != name:
+		return "binddevice names another interface"
+	case !seen[name]:
+		return "there is no such interface, or it is down or no Ethernet"
+	}
+	return ""
 }
 
 // own lists the addresses that requests are answered at: those of the interfaces,
