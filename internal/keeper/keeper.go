@@ -120,8 +120,8 @@ func (k *Keeper) begin(c Config) {
 	k.mu.Unlock()
 	k.tell(c.Kernel, path, err)
 	if err == nil {
-		k.path.Store(path)
 		k.apply(path, time.Now())
+		k.path.Store(path)
 	}
 }
 

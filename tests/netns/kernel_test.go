@@ -107,6 +107,15 @@ func (b *bench) serves(d *Daemon, limit time.Duration) {
 	})
 }
 
+// loaded waits until the programs are loaded and attached, or refused.
+func (b *bench) loaded(d *Daemon) {
+	b.Helper()
+	b.until(10*time.Second, d.Name+" loads its programs", func() bool {
+		out, err := d.Ctl("ebpf")
+		return err == nil && !strings.Contains(out, "being loaded")
+	})
+}
+
 // kernelMode is a way to attach, and what of a peer it needs.
 type kernelMode struct {
 	name, option string
@@ -229,6 +238,7 @@ func TestKernelHeld(t *testing.T) {
 	b.must(err)
 	defer other.Close()
 	server := b.foliotd(b.b, "server", "allow all\nlocal stratum 5\nxdp serve "+b.link.BDev+" mode native\n")
+	b.loaded(server)
 	b.until(10*time.Second, "threads answer", func() bool { return b.answered(b.link.A4, 4) })
 	const told = "are answered by threads: attach to"
 	if n := strings.Count(server.Log(), told); n != 1 || !strings.Contains(server.Log(), "another XDP program has the interface") {
@@ -282,6 +292,7 @@ func TestKernelRefused(t *testing.T) {
 			p, err := b.lab.Start("server", cmd)
 			b.must(err)
 			d.Process = p
+			b.loaded(d)
 			b.until(10*time.Second, "threads answer", func() bool { return b.answered(b.link.A4, 4) })
 			if n := strings.Count(d.Log(), "No eBPF programs"); n != 1 || !strings.Contains(d.Log(), tt.want) {
 				t.Errorf("%d messages, want 1 with %s:\n%s", n, tt.want, d.Log())
@@ -299,6 +310,7 @@ func TestKernelUnsynchronised(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	server := b.foliotd(b.b, "server", "allow all\nxdp serve "+b.link.BDev+"\n")
+	b.loaded(server)
 	b.until(10*time.Second, "threads answer", func() bool { return b.answered(b.link.A4, 4) })
 	p := b.programs(server)
 	if p.Serving || p.verdict("answer") > 0 || p.verdict("up_lease") == 0 {
