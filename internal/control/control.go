@@ -30,7 +30,7 @@ const DefaultPath = "/run/foliot/foliotctl.sock"
 // The verbs of the daemon.
 const (
 	VerbReload  = "reload"  // read the configuration again and apply what changed
-	VerbClients = "clients" // list those who ask
+	VerbState   = "state"   // all that the daemon shows, as a JSON document
 	VerbStatus  = "status"  // describe the daemon in a few lines
 	VerbVersion = "version" // name the running program
 )
@@ -38,7 +38,7 @@ const (
 // Limits of the protocol, in octets.
 const (
 	maxRequest = 64
-	maxAnswer  = 1 << 20
+	maxAnswer  = 4 << 20
 )
 
 // ErrMalformed is wrapped by errors about octets that are not this protocol.

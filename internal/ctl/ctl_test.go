@@ -105,7 +105,7 @@ func TestChronycName(t *testing.T) {
 		}
 	}
 	s := &session{o: &options{chronyc: true}}
-	for _, verb := range ownVerbs {
+	for verb := range ownCommands {
 		if _, ok := s.own(verb, ""); ok {
 			t.Errorf("chronyc %s is a command of foliotctl's own", verb)
 		}

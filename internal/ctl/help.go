@@ -33,7 +33,7 @@ Options:
 		return text
 	}
 	return text + `      --json     print reports as JSON, one document per line
-  -s SOCKET      for status, reload and version: foliotd's control socket
+  -s SOCKET      for commands that only foliotd has: its control socket
                  (` + control.DefaultPath + `, or $` + SocketVar + `)
   -t TIME        give up on those after TIME (` + answerTime.String() + `)
 
@@ -113,6 +113,9 @@ exit, quit	leave
 
 const ownHelp = `foliotd only:
 status	what foliotd does, in a few lines
+top [-b] [-n ROUNDS] [-i SECONDS]	watch foliotd: sources, server, clients
+watch	the same as top
+state	all that foliotd shows, as JSON
 reload	make foliotd read its configuration again
 version	which foliotd is running
 `

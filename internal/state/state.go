@@ -168,6 +168,14 @@ type Samples struct {
 	Dispersion clock.Dispersion
 	Jitter     float64 // root mean square of differences between samples, seconds
 	Asymmetry  float64
+	Recent     Recent
+}
+
+// Recent is the offsets of the newest samples with corrections since, the oldest
+// first; those from N on are of no meaning.
+type Recent struct {
+	N       int
+	Offsets [16]clock.Offset
 }
 
 // Auth is how a source is authenticated.
