@@ -31,6 +31,7 @@ const DefaultPath = "/run/foliot/foliotctl.sock"
 const (
 	VerbReload  = "reload"  // read the configuration again and apply what changed
 	VerbState   = "state"   // all that the daemon shows, as a JSON document
+	VerbLog     = "log"     // the last messages of the log
 	VerbStatus  = "status"  // describe the daemon in a few lines
 	VerbVersion = "version" // name the running program
 )

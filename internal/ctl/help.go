@@ -116,6 +116,8 @@ status	what foliotd does, in a few lines
 top [-b] [-n ROUNDS] [-i SECONDS]	watch foliotd: sources, server, clients
 watch	the same as top
 state	all that foliotd shows, as JSON
+log	the last messages of foliotd's log
+diag [-f FILE]	a text for a bug report, without secrets
 reload	make foliotd read its configuration again
 version	which foliotd is running
 `

@@ -19,10 +19,11 @@ var ownCommands map[string]func(s *session, line string) bool
 // The table is filled here because its commands look into it.
 func init() {
 	ownCommands = map[string]func(s *session, line string) bool{
+		"diag":  (*session).diag,
 		"top":   (*session).top,
 		"watch": (*session).top,
 	}
-	for _, verb := range []string{control.VerbReload, control.VerbState, control.VerbStatus, control.VerbVersion} {
+	for _, verb := range []string{control.VerbLog, control.VerbReload, control.VerbState, control.VerbStatus, control.VerbVersion} {
 		ownCommands[verb] = func(s *session, line string) bool {
 			if line != "" {
 				return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", line), "options go before the command")

@@ -41,6 +41,7 @@ type daemon struct {
 	opts    *Options
 	log     *slog.Logger
 	logFile *logfile.File
+	recent  logfile.Recent // the last messages, for bug reports
 	launch  *process.Launch
 	quantum float64
 	control bool // the clock may be set
@@ -211,7 +212,8 @@ func (d *daemon) openLog() error {
 	default:
 		h.Journal = logfile.IsJournal(os.Stderr, os.Getenv("JOURNAL_STREAM"))
 	}
-	d.log = slog.New(logfile.NewHandler(h))
+	recent := logfile.NewHandler(logfile.HandlerConfig{Output: &d.recent, Level: h.Level})
+	d.log = slog.New(logfile.Both(logfile.NewHandler(h), recent))
 	return nil
 }
 

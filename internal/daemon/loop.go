@@ -296,8 +296,12 @@ func (l *loop) command(verb string, out io.Writer) error {
 // ask hands a verb to the loop and waits for its answer. An answer that comes too
 // late finds nobody, and out is not written to.
 func (l *loop) ask(ctx context.Context, verb string, out io.Writer) error {
-	if verb == control.VerbState {
+	switch verb {
+	case control.VerbState:
 		return l.describe(ctx, out)
+	case control.VerbLog:
+		_, err := l.d.recent.WriteTo(out)
+		return err
 	}
 	var text bytes.Buffer
 	n := news{verb: verb, out: &text, done: make(chan error, 1)}

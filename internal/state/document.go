@@ -18,6 +18,7 @@ import (
 // everywhere in foliot. Fields are added, and never change their meaning.
 type Document struct {
 	Version     string           `json:"version"`
+	PID         int              `json:"process_id"`
 	Time        time.Time        `json:"time"`
 	Uptime      float64          `json:"uptime_seconds"`
 	File        string           `json:"configuration_file"` // "" for directives on the command line
@@ -151,7 +152,7 @@ var leapWords = [...]string{
 // Document describes s, with the busiest of so many clients.
 func (s *State) Document(busiest []clientlog.Record, clients int) *Document {
 	d := &Document{
-		Version: s.Version, Time: clock.Time(s.Now.Wall), Uptime: s.Now.Mono.Sub(s.Started).Seconds(),
+		Version: s.Version, PID: s.PID, Time: clock.Time(s.Now.Wall), Uptime: s.Now.Mono.Sub(s.Started).Seconds(),
 		File: s.Config.File, ReadAt: s.Config.ReadAt.UTC(), Tracking: s.tracking(),
 		Clock: ClockDocument{
 			Controlled: s.Clock.Controlled, Steps: s.Clock.Steps, StepSum: s.Clock.StepSum, Slews: s.Clock.Slews,

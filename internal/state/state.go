@@ -28,6 +28,7 @@ type State struct {
 	Served   clock.Served  // the served time then
 	Started  clock.Mono    // when the daemon started
 	Version  string        // of foliot
+	PID      int           // of the daemon
 	Tracking Tracking      // the clock
 	Clock    Clock         // how it is controlled
 	Kernel   Kernel        // what the kernel says of it
