@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
+.PHONY: build build-sim man completions test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -33,6 +33,9 @@ build: ## bin/foliotd and bin/foliotctl
 
 build-sim: ## bin/foliotd-clknetsim, which runs inside the clknetsim simulator
 	$(STATIC) -tags clknetsim -o bin/foliotd-clknetsim ./cmd/foliotd
+
+man completions: ## bin/man and bin/completions, from internal/manual
+	$(GO) run ./tests/manual -dir bin
 
 test: ## every test; with root, those in network namespaces too
 	@./tests/prepare.sh

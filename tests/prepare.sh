@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the programs that the tests work with and that are missing: the peer
-# daemon (chrony), tools for namespaces (iproute2, util-linux) and the C compiler
+# daemon (chrony), tools for namespaces (iproute2, util-linux), mandoc for the manual pages and the C compiler
 # that the race detector links with. peers.sh then unpacks the peers that cannot be
 # installed beside it. Does nothing without root or apt-get: tests that miss a
 # program say so. A time daemon that the machine has is never replaced, and the one
@@ -18,6 +18,7 @@ need ip iproute2
 need setpriv util-linux
 need unshare util-linux
 need gcc build-essential
+need mandoc mandoc
 
 install() {
 	export DEBIAN_FRONTEND=noninteractive

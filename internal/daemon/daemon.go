@@ -19,6 +19,7 @@ import (
 	"foliot/internal/engine"
 	"foliot/internal/guard"
 	"foliot/internal/logfile"
+	"foliot/internal/manual"
 	"foliot/internal/narrate"
 	"foliot/internal/process"
 	"foliot/internal/setup"
@@ -59,10 +60,10 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	o, err := ParseOptions(args)
 	switch {
 	case err != nil:
-		fmt.Fprintf(stderr, "foliotd: %s\n%s", err, Usage)
+		fmt.Fprintf(stderr, "foliotd: %s\n%s", err, manual.DaemonHelp())
 		return exitUsage
 	case o.Help:
-		fmt.Fprint(stdout, Usage)
+		fmt.Fprint(stdout, manual.DaemonHelp())
 		return exitOK
 	case o.Version:
 		fmt.Fprintf(stdout, "foliotd (foliot) version %s (+CMDMON +NTP -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND +ASYNCDNS -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
