@@ -89,6 +89,7 @@ type Server struct {
 	clients *clientlog.Table
 	random  *rand.ChaCha8
 	sockets []*socket
+	changed func(*acl.Table)
 	running bool
 	closing atomic.Bool
 }
@@ -106,6 +107,9 @@ func (s *Server) Enact(p Policy) {
 	s.policy = p
 	s.mu.Unlock()
 }
+
+// OnAccess has f told who may ask whenever an order changes that.
+func (s *Server) OnAccess(f func(*acl.Table)) { s.changed = f }
 
 // Change lets f change the policy. f must not change what the policy points at.
 func (s *Server) Change(f func(p *Policy)) {
@@ -288,7 +292,12 @@ func (s *Server) changeAccess(c cmdmon.Command, m *cmdmon.Subnet) cmdmon.Status 
 	if !ok {
 		return cmdmon.BadSubnet
 	}
-	s.Change(func(p *Policy) { p.Access = p.Access.With(rule) })
+	s.Change(func(p *Policy) {
+		p.Access = p.Access.With(rule)
+		if s.changed != nil {
+			s.changed(p.Access)
+		}
+	})
 	return cmdmon.Success
 }
 

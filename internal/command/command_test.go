@@ -280,6 +280,8 @@ func TestRateLimit(t *testing.T) {
 func TestCommandAccess(t *testing.T) {
 	d := &desk{}
 	s := newServer(d, nil)
+	var told *acl.Table
+	s.OnAccess(func(who *acl.Table) { told = who })
 	check := func(a netip.Addr) cmdmon.Status {
 		h, _, _ := ask(s, unix, cmdmon.CmdAccessCheck, &cmdmon.Address{Addr: cmdmon.IPAddr{Addr: a}})
 		return h.Status
@@ -313,6 +315,9 @@ func TestCommandAccess(t *testing.T) {
 	}
 	if len(d.orders) > 0 {
 		t.Errorf("the daemon got orders %v", d.orders)
+	}
+	if told == nil || told.Allowed(stranger) != (check(stranger) == cmdmon.AccessAllowed) {
+		t.Error("who asks in other ways was not told who may")
 	}
 }
 

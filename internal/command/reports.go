@@ -66,6 +66,16 @@ func unsolvedID(s *state.State, i int) uint32 {
 	return uint32(i + 1)
 }
 
+// unsolvedPoll is the interval at which a name would be asked, log2 seconds.
+func unsolvedPoll(s *state.State, id uint32) int16 {
+	for i := range min(len(s.EntryIDs), len(s.Polls)) {
+		if s.EntryIDs[i] == id {
+			return int16(s.Polls[i])
+		}
+	}
+	return 0
+}
+
 // byAddress returns the source that a request names, likewise.
 func byAddress(s *state.State, b []byte) (src *state.Source, addr cmdmon.IPAddr, name string, ok bool) {
 	var m cmdmon.Address
@@ -102,6 +112,7 @@ func sourceData(s *state.State, b []byte) (cmdmon.Reply, cmdmon.Status) {
 	}
 	m := &cmdmon.SourceDataReply{Addr: addr, State: cmdmon.StateNonselectable, SinceSample: cmdmon.NoSample}
 	if src == nil {
+		m.Poll = unsolvedPoll(s, addr.ID)
 		return m, cmdmon.Success
 	}
 	if st, ok := sourceStates[src.Status]; ok {
@@ -157,6 +168,7 @@ func selectData(s *state.State, b []byte) (cmdmon.Reply, cmdmon.Status) {
 	}
 	m := &cmdmon.SelectDataReply{Addr: addr, State: byte(selection.Missing), Leap: uint8(ntp.LeapUnsync), Score: 1}
 	if src == nil {
+		m.State = byte(selection.Unsync) // as chronyd says
 		return m, cmdmon.Success
 	}
 	m.RefID, m.Leap = uint32(src.RefID), uint8(src.Leap)

@@ -30,7 +30,7 @@ func full() state.State {
 			Frequency: clock.FromPPM(4), Residual: clock.FromPPM(0.5), Skew: clock.FromPPM(0.25),
 			RootDelay: 0.01, RootDisp: 0.02, Interval: 64,
 		},
-		Unsolved: []string{"nowhere.test"}, EntryIDs: []uint32{9},
+		Unsolved: []string{"nowhere.test"}, EntryIDs: []uint32{9}, Polls: []int8{5},
 		Smooth: state.Smoothing{Enabled: true, Active: true, Offset: 0.5, Frequency: clock.FromPPM(3), Wander: 2e-6, LastUpdate: 7, Remaining: 8},
 	}
 	s.Sources = []state.Source{{
@@ -124,8 +124,8 @@ func TestUnresolved(t *testing.T) {
 	}
 	id := cmdmon.IPAddr{ID: 9}
 	sd := fetch(t, s, cmdmon.SourceData, &cmdmon.Index{Index: 1}, &cmdmon.SourceDataReply{})
-	if sd.Addr != id || sd.State != cmdmon.StateNonselectable || sd.SinceSample != cmdmon.NoSample {
-		t.Errorf("sources %+v, want only a number", sd)
+	if sd.Addr != id || sd.State != cmdmon.StateNonselectable || sd.SinceSample != cmdmon.NoSample || sd.Poll != 5 {
+		t.Errorf("sources %+v, want only a number and the interval", sd)
 	}
 	name := fetch(t, s, cmdmon.SourceName, &cmdmon.Address{Addr: id}, &cmdmon.SourceNameReply{})
 	if name.Name != "nowhere.test" {

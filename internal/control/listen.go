@@ -84,10 +84,11 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
-// removeOwn removes the socket at path if it is still the file own.
+// removeOwn removes the socket at path if it is still the file own. The number of a
+// file may be that of one which is gone, hence its time.
 func removeOwn(path string, own os.FileInfo) error {
 	info, err := os.Lstat(path)
-	if err != nil || !os.SameFile(info, own) {
+	if err != nil || !os.SameFile(info, own) || !info.ModTime().Equal(own.ModTime()) {
 		return err
 	}
 	return os.Remove(path)

@@ -85,6 +85,35 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// TestRemoveOwn: a socket that has the number of ours, which is gone, stays.
+func TestRemoveOwn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := own.ModTime().Add(time.Second)
+	if err := os.Chtimes(path, later, later); err != nil {
+		t.Fatal(err)
+	}
+	removeOwn(path, own)
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("a later file of the same number was removed: %v", err)
+	}
+	if own, err = os.Lstat(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := removeOwn(path, own); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("our own file is still there")
+	}
+}
+
 func TestServeMalformedRequest(t *testing.T) {
 	_, path := start(t, func(context.Context, string, io.Writer) error { return nil }, unchanged)
 	for _, request := range []string{"GET / HTTP/1.1\r\n", strings.Repeat("a", 1000), "\n"} {

@@ -45,6 +45,10 @@ func newDesk(l *loop, v *viewer) *desk {
 		memory = c.ClientLogLimit / 16
 	}
 	k.s = command.New(k, commandPolicy(l.d.inForce), memory, seed)
+	// Who may ask by chronyc may ask by ntpq.
+	k.s.OnAccess(func(who *acl.Table) {
+		l.inbox.put(news{run: func() { l.w.monitor(who) }, done: make(chan error, 1)})
+	})
 	v.command = k.s
 	return k
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"foliot/internal/clock"
+	"foliot/internal/command"
 	"foliot/internal/config"
 	"foliot/internal/engine"
 	"foliot/internal/guard"
@@ -248,7 +249,11 @@ func (d *daemon) claim(c *config.Config) (*claimed, error) {
 	if c.Process.PIDFile == "" || d.opts.OneShot() {
 		return &claimed{}, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(c.Process.PIDFile), 0o755); err != nil {
+	o, err := owner(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := command.PrepareDir(c.Process.PIDFile, o); err != nil {
 		return nil, fmt.Errorf("create directory of pid file: %w", err)
 	}
 	f, err := process.CreatePidfile(c.Process.PIDFile)

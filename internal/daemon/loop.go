@@ -82,6 +82,8 @@ type loop struct {
 	stopping bool
 	view     *viewer // of this loop, for everybody who shows something
 	desk     *desk
+	pages    *pages          // nil: nobody listens
+	ctx      context.Context // of what runs beside the loop, until the daemon ends
 	began    clock.Mono
 	ended    chan struct{} // closed when the loop does nothing more
 }
@@ -344,6 +346,7 @@ func (l *loop) reload() error {
 	l.w.enact(cfg.Policy)
 	l.desk.s.Enact(commandPolicy(fresh))
 	l.w.monitor(monitors(fresh))
+	l.movePages(old.Metrics)
 	l.e.Configure(l.w.Now(), cfg, &l.acts)
 	l.perform()
 	if !sameServer(old, fresh.Config) {

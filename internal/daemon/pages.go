@@ -9,6 +9,7 @@ import (
 
 	"foliot/internal/clientlog"
 	"foliot/internal/clock"
+	"foliot/internal/config"
 	"foliot/internal/engine"
 	"foliot/internal/metrics"
 	"foliot/internal/state"
@@ -69,6 +70,27 @@ func (p *pages) run(ctx context.Context) {
 func (p *pages) close() {
 	if p != nil {
 		p.server.Close()
+	}
+}
+
+// movePages opens, moves or closes the listener as the configuration says now.
+func (l *loop) movePages(before config.Metrics) {
+	now := &l.w.cfg.Metrics
+	switch p := l.pages; {
+	case p == nil && now.Listen.IsValid() && now.Listen != before.Listen:
+		l.pages = l.d.openPages(l)
+		l.pages.run(l.ctx)
+	case p == nil:
+	case !now.Listen.IsValid():
+		l.pages, l.w.measured = nil, nil
+		go p.close() // answers that are under way have a moment
+	default:
+		p.metrics.CompatChrony(now.CompatChrony)
+		if now.Listen != p.server.Addr() {
+			if err := p.server.Move(now.Listen); err != nil {
+				l.d.log.Warn("Could not move metrics and status page: " + err.Error())
+			}
+		}
 	}
 }
 

@@ -46,8 +46,8 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	defer cancel()
 	desk := d.openDesk(lp)
 	defer desk.s.Close()
-	shown := d.openPages(lp)
-	defer shown.close()
+	lp.ctx, lp.pages = ctx, d.openPages(lp)
+	defer func() { lp.pages.close() }()
 	go lp.listenSignals(ctx, d.signals)
 	w.enact(cfg.Policy)
 	if cfg.Policy.Access.Any() {
@@ -78,7 +78,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 		lp.end = now.Mono.Add(clock.Seconds(d.opts.Timeout))
 	}
 	desk.s.Run(ctx)
-	shown.run(ctx)
+	lp.pages.run(ctx)
 	if err := d.ready(notifier); err != nil {
 		return err
 	}

@@ -39,6 +39,8 @@ func describe(ev *engine.Event) string {
 		return fmt.Sprintf("leap second %+d", ev.Count)
 	case engine.EvUnresolved:
 		return "no address of " + ev.Name
+	case engine.EvDuplicate:
+		return "a second " + ev.Name
 	case engine.EvAdded:
 		return fmt.Sprintf("added %s (%s)", who, ev.Source.Name)
 	case engine.EvRemoved:

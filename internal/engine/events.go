@@ -36,6 +36,7 @@ const (
 	EvLeapSecond                           // Count: +1 inserted, -1 deleted
 	EvTAI                                  // Count: TAI-UTC, seconds
 	EvUnresolved                           // Name
+	EvDuplicate                            // Name, an address that another source has
 	EvAdded                                // Source
 	EvRemoved                              // Source
 	EvReplaced                             // Source, Old

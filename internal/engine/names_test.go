@@ -58,6 +58,16 @@ func keys(l *lab) (out []netip.Addr) {
 	return out
 }
 
+// TestDuplicate: of two sources with one address the second is reported.
+func TestDuplicate(t *testing.T) {
+	w, _ := world(2)
+	l := newLab(t, w, options{config: servers("10.0.0.1", "10.0.0.2", "10.0.0.1")})
+	w.Run(20)
+	if n, name := l.count(engine.EvDuplicate), l.latest(engine.EvDuplicate).ev.Name; n != 1 || name != "10.0.0.1" || len(l.assocs()) != 2 {
+		t.Errorf("%d sources, %d reports, the last about %q; want 2, and one about 10.0.0.1", len(l.assocs()), n, name)
+	}
+}
+
 // TestPoolFillsUp: the name gives two addresses at a time.
 func TestPoolFillsUp(t *testing.T) {
 	w, _ := world(6)

@@ -53,6 +53,16 @@ func (e *Engine) Unresolved() iter.Seq2[EntryID, string] {
 	}
 }
 
+// EntryPoll returns the shortest polling interval of a name, log2 seconds.
+func (e *Engine) EntryPoll(id EntryID) int8 {
+	for _, n := range e.entries {
+		if n.id == id {
+			return n.cfg.Template.MinPoll
+		}
+	}
+	return 0
+}
+
 // Pooled tells whether the association id came from a pool.
 func (e *Engine) Pooled(id SourceID) bool {
 	m := e.byID[id]

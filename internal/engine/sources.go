@@ -80,7 +80,9 @@ func (e *Engine) addEntry(cfg SourceConfig, now clock.Now, out *Actions) {
 	e.entries = append(e.entries, n)
 	if a, ok := literal(cfg.Name); ok {
 		n.literal = true
-		e.addMember(n, a, now, out)
+		if !e.addMember(n, a, now, out) {
+			out.event(EvDuplicate).Name = cfg.Name
+		}
 		return
 	}
 	n.retry = now.Mono

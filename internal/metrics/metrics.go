@@ -18,6 +18,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -35,7 +36,7 @@ type Config struct {
 // Metrics is what is exposed.
 type Metrics struct {
 	state    func() *state.State
-	families []family
+	families atomic.Pointer[[]family]
 	observer *observer
 	rest     *prometheus.Registry // what is not in the state: histograms, runtime, process
 	turn     chan struct{}        // one element for each scrape under way
@@ -49,9 +50,10 @@ const maxScrapes = 4
 // New returns metrics of the state that c.State returns.
 func New(c Config) *Metrics {
 	m := &Metrics{
-		state: c.State, families: families(c.CompatChrony), observer: newObserver(),
+		state: c.State, observer: newObserver(),
 		rest: prometheus.NewRegistry(), turn: make(chan struct{}, maxScrapes),
 	}
+	m.CompatChrony(c.CompatChrony)
 	for _, x := range []prometheus.Collector{
 		m.observer.offset, m.observer.delay, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -59,6 +61,12 @@ func New(c Config) *Metrics {
 		m.rest.MustRegister(x)
 	}
 	return m
+}
+
+// CompatChrony turns the names of chrony_exporter on or off.
+func (m *Metrics) CompatChrony(on bool) {
+	all := families(on)
+	m.families.Store(&all)
 }
 
 // families returns all tables.
@@ -115,12 +123,12 @@ func (m *Metrics) AppendTo(b []byte, format expfmt.Format) ([]byte, error) {
 	}
 	if kind := format.FormatType(); kind == expfmt.TypeTextPlain || kind == expfmt.TypeOpenMetrics {
 		t := &text{b: b, open: kind == expfmt.TypeOpenMetrics}
-		walk(m.families, s, t)
+		walk(*m.families.Load(), s, t)
 		err := encode(t, m.rest, format)
 		return t.b, err
 	}
 	p := &binary{b: b}
-	walk(m.families, s, p)
+	walk(*m.families.Load(), s, p)
 	err := encode(p, m.rest, format)
 	return p.b, errors.Join(p.err, err)
 }

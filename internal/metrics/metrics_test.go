@@ -43,7 +43,7 @@ func newMetrics(t testing.TB, s *state.State, compat bool) *Metrics {
 func describe(t *testing.T, m *Metrics) string {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
-	for _, c := range []prometheus.Collector{newCollector(m.state, m.families), m.observer.offset, m.observer.delay} {
+	for _, c := range []prometheus.Collector{newCollector(m.state, *m.families.Load()), m.observer.offset, m.observer.delay} {
 		reg.MustRegister(c)
 	}
 	all, err := reg.Gather()
@@ -89,7 +89,7 @@ func TestNames(t *testing.T) {
 // TestLint wants the names to follow Prometheus's rules.
 func TestLint(t *testing.T) {
 	m := newMetrics(t, sampleState(20), false)
-	problems, err := testutil.CollectAndLint(newCollector(m.state, m.families))
+	problems, err := testutil.CollectAndLint(newCollector(m.state, *m.families.Load()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,6 +75,8 @@ func message(ev *engine.Event) (string, slog.Level) {
 		return "Received KoD RATE from " + ev.Source.Addr.Addr().String(), warn
 	case engine.EvUnresolved:
 		return "Cannot resolve the address of " + ev.Name + " yet, trying again later", warn
+	case engine.EvDuplicate:
+		return "Could not add source " + ev.Name + ": another source has the address", warn
 	case engine.EvAdded:
 		return "Added source " + name(&ev.Source), slog.LevelDebug
 	case engine.EvRemoved:

@@ -116,6 +116,15 @@ func TestUnresolved(t *testing.T) {
 	}
 }
 
+// A source that is configured twice is told in chronyd's words.
+func TestDuplicate(t *testing.T) {
+	n, out := narrator(nil)
+	n.Event(&engine.Event{Kind: engine.EvDuplicate, Name: "192.0.2.1"})
+	if got := out.String(); !strings.HasPrefix(got, "level=WARN") || !strings.Contains(got, "Could not add source 192.0.2.1") {
+		t.Errorf("message %q, want a warning that 192.0.2.1 could not be added", got)
+	}
+}
+
 // What a command changed is told in chronyd's words, with the sign that was typed.
 func TestSettings(t *testing.T) {
 	a := ref("192.0.2.1:123", "ntp.example")

@@ -35,6 +35,7 @@ type State struct {
 	Sources  []Source      // in the order of the configuration; associations, not names
 	Unsolved []string      // names that have not resolved
 	EntryIDs []uint32      // of those, in the same order, for as long as the daemon runs
+	Polls    []int8        // of those likewise, the shortest interval, log2 seconds
 	Manual   []Typed       // times that people typed, the oldest first
 	Smooth   Smoothing     // smoothtime
 	Server   Server        // requests of clients

@@ -28,12 +28,13 @@ func Take(e *engine.Engine, now clock.Now, s *state.State) {
 		s.Sources = append(s.Sources, state.Source{})
 		one(&s.Sources[len(s.Sources)-1], &v, s.Served)
 	}
-	s.Unsolved, s.EntryIDs = nil, nil
+	s.Unsolved, s.EntryIDs, s.Polls = nil, nil, nil
 	for id, name := range e.Unresolved() {
 		if _, err := netip.ParseAddr(name); err == nil {
 			continue // configured twice: another source has the address
 		}
 		s.Unsolved, s.EntryIDs = append(s.Unsolved, name), append(s.EntryIDs, uint32(id))
+		s.Polls = append(s.Polls, e.EntryPoll(id))
 	}
 	s.Manual = s.Manual[:0]
 	for _, m := range e.ManualSamples() {

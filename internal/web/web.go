@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"foliot/internal/clientlog"
@@ -50,6 +51,7 @@ const (
 // Server answers on the listener.
 type Server struct {
 	cfg     Config
+	mu      sync.Mutex // guards ln
 	ln      net.Listener
 	http    *http.Server
 	history history
@@ -76,17 +78,53 @@ func New(c Config) (*Server, error) {
 }
 
 // Addr returns where the server listens.
-func (s *Server) Addr() netip.AddrPort { return s.ln.Addr().(*net.TCPAddr).AddrPort() }
+func (s *Server) Addr() netip.AddrPort { return s.listener().Addr().(*net.TCPAddr).AddrPort() }
+
+func (s *Server) listener() net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ln
+}
+
+// Move lets the server listen at another address, with its history. If that cannot
+// be, it stays where it is. An address may be in the way of the other, as that of
+// every interface is of all: then the one gives way first.
+func (s *Server) Move(to netip.AddrPort) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ln, err := net.Listen("tcp", to.String())
+	if errors.Is(err, syscall.EADDRINUSE) {
+		from := s.ln.Addr().String()
+		s.ln.Close()
+		if ln, err = net.Listen("tcp", to.String()); err != nil {
+			if back, berr := net.Listen("tcp", from); berr == nil {
+				s.ln = bounded(back, maxConns)
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("listen for metrics: %w", err)
+	}
+	s.ln.Close()
+	s.ln = bounded(ln, maxConns)
+	return nil
+}
 
 // Run answers until ctx ends, then closes everything and returns nil.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.Close()
 	defer context.AfterFunc(ctx, s.Close)()
 	go s.record(ctx)
-	if err := s.http.Serve(s.ln); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	for {
+		ln := s.listener()
+		err := s.http.Serve(ln)
+		switch {
+		case errors.Is(err, http.ErrServerClosed):
+			return nil
+		case s.listener() == ln:
+			return err
+		}
 	}
-	return nil
 }
 
 // Close ends the listener and its connections; what is being answered has a
@@ -98,7 +136,7 @@ func (s *Server) Close() {
 		if s.http.Shutdown(ctx) != nil {
 			s.http.Close()
 		}
-		s.ln.Close()
+		s.listener().Close()
 	})
 }
 

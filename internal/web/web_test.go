@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -397,6 +398,38 @@ func TestCloseBeforeRun(t *testing.T) {
 		c.Close()
 		t.Error("the listener is still there after Close")
 	}
+}
+
+// TestMove: the server moves to another address and stays what it is; where it
+// cannot go it does not.
+func TestMove(t *testing.T) {
+	s := serve(t, Config{State: stateOf(sampleState())})
+	first := s.Addr()
+	taken := serve(t, Config{State: stateOf(sampleState())})
+	if err := s.Move(taken.Addr()); err == nil || s.Addr() != first || !answers(first) {
+		t.Errorf("after a move to a place that is taken (%v) it is at %s", err, s.Addr())
+	}
+	everywhere := netip.AddrPortFrom(netip.IPv6Unspecified(), first.Port())
+	for _, to := range []netip.AddrPort{loopback, everywhere} {
+		before := s.Addr()
+		if err := s.Move(to); err != nil {
+			t.Fatal(err)
+		}
+		if at := s.Addr(); !answers(at) || at.Port() != before.Port() && answers(before) {
+			t.Errorf("moved from %s to %s: it does not answer there, or still does here", before, at)
+		}
+	}
+}
+
+// answers tells whether there is a daemon alive at an address.
+func answers(at netip.AddrPort) bool {
+	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get("http://127.0.0.1:" + strconv.Itoa(int(at.Port())) + "/healthz")
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // TestClientsAreAskedRarely: the threads that answer are not asked for each page.

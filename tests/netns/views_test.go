@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,98 @@ func TestNtpq(t *testing.T) {
 	}
 	if out := ask(b.b, "-pn", b.link.A4.String()); !strings.Contains(out, "*"+b.link.B4.String()+" ") {
 		t.Errorf("another machine, which may ask now, gets\n%s", out)
+	}
+}
+
+// TestNtpqAfterCommands: who may ask by chronyc after a cmdallow may ask by ntpq.
+func TestNtpqAfterCommands(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ntpq := b.peer("ntpq")
+	d := b.foliotd(b.a, "server", "local stratum 3\nallow all\n")
+	ask := func() string {
+		out, _ := b.b.Run(ntpq, "-c", "rv", b.link.A4.String())
+		return out
+	}
+	b.until(10*time.Second, "the server answers", func() bool {
+		status, _ := d.Ctl("status")
+		return strings.Contains(status, "stratum 3")
+	})
+	for _, step := range []struct {
+		order string
+		heard bool
+	}{{"cmddeny all", false}, {"cmdallow " + b.link.B4.String(), true}, {"cmddeny all", false}} {
+		if out, err := d.Chronyc(strings.Fields(step.order)...); err != nil {
+			t.Fatalf("%s: %v: %s", step.order, err, out)
+		}
+		if out := ask(); strings.Contains(out, "stratum=3") != step.heard {
+			t.Errorf("after %s ntpq prints\n%s", step.order, out)
+		}
+	}
+}
+
+// TestMovePages moves the listener for metrics by a reload.
+func TestMovePages(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.foliotd(b.a, "daemon", "local stratum 3\n")
+	there := func(at, text string) bool {
+		body, _, err := b.a.get(at, "/metrics")
+		return err == nil && strings.Contains(body, text)
+	}
+	b.until(10*time.Second, "the daemon listens", func() bool { return exists(d.Socket) })
+	at := ""
+	for _, step := range []struct{ config, at string }{
+		{"", "127.0.0.1:9923"}, {"metrics listen 127.0.0.1:9924", "127.0.0.1:9924"},
+		{"metrics listen [::]:9924\nmetrics compat chrony", "127.0.0.1:9924"}, {"metrics listen off", ""}, {"metrics listen 127.0.0.1:9925", "127.0.0.1:9925"},
+	} {
+		b.must(d.Rewrite("local stratum 3\n" + step.config + "\n"))
+		if out, err := d.Ctl("reload"); err != nil {
+			t.Fatalf("reload: %v: %s", err, out)
+		}
+		if step.at != "" && !there(step.at, "\nfoliot_build_info") {
+			t.Errorf("with %q nobody is at %s", step.config, step.at)
+		}
+		if at != step.at && at != "" && there(at, "foliot") {
+			t.Errorf("with %q somebody is still at %s", step.config, at)
+		}
+		if strings.Contains(step.config, "compat") && !there(step.at, "\nchrony_up") {
+			t.Errorf("with %q there are no names of chrony_exporter", step.config)
+		}
+		at = step.at
+	}
+	if log := d.Log(); strings.Contains(log, "Could not") {
+		t.Errorf("the daemon complains:\n%s", log)
+	}
+}
+
+// TestDiag: the text for a bug report has what the daemon says, and no key.
+func TestDiag(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const secret = "5EC2E70123456789ABCDEF"
+	keys, err := b.lab.Write("7 SHA1 HEX:"+secret+"\n", "client", "chrony.keys")
+	b.must(err)
+	b.must(os.Chmod(keys, 0o600))
+	b.chronyd(b.b, "server", serving+"keyfile "+keys+"\n")
+	d := b.foliotd(b.a, "client", "server "+b.link.B4.String()+" "+fast+" key 7\nkeyfile "+keys+"\n")
+	b.selected(d, b.link.B4, 12*time.Second)
+	out, err := d.Space.Command(d.bins.Foliotctl, "-s", d.Socket, "-h", d.Commands, "diag").CombinedOutput()
+	if err != nil {
+		t.Fatalf("diag: %v: %s", err, out)
+	}
+	text := string(out)
+	for _, want := range []string{"Selected source " + b.link.B4.String(), "Reference ID    : ", "^* " + b.link.B4.String(),
+		"\"process_id\": ", "Name: foliotd", "key (left out)", "keyfile " + keys} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the bundle lacks %q", want)
+		}
+	}
+	if strings.Contains(text, secret) || strings.Contains(text, "HEX:") {
+		t.Error("the bundle has a key")
+	}
+	if t.Failed() {
+		t.Logf("%.20000s", text)
 	}
 }
 
