@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim man completions test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
+.PHONY: build build-sim man completions test race check check-root check-page check-rules check-exporter sim sidebyside bench-server fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -90,6 +90,17 @@ check-rules: ## the Prometheus rules, with promtool (unpacked from Debian's pack
 	fi; \
 	"$$promtool" check rules configs/prometheus/foliot.rules.yml && \
 	"$$promtool" test rules configs/prometheus/foliot.rules.test.yml
+
+# The exporter is built outside of this module, whose list of modules stays short.
+EXPORTER ?=
+check-exporter: ## chrony_exporter reads foliotd (root); EXPORTER=PATH of one that is there, else it is built
+	@[ -n "$(ROOT)" ] || { echo "check-exporter needs root: sudo make check-exporter" >&2; exit 1; }
+	@exporter="$(EXPORTER)"; \
+	if [ -z "$$exporter" ]; then \
+		built=$$(mktemp -d); trap 'rm -rf "$$built"' EXIT; \
+		GOBIN="$$built" GOFLAGS= $(GO) install github.com/superq/chrony_exporter@v0.13.3; exporter="$$built/chrony_exporter"; \
+	fi; \
+	FOLIOT_CHRONY_EXPORTER="$$exporter" $(UNCLOCKED) $(GO) test -count=1 -v -run '^TestExporter$$' ./tests/netns
 
 sim: ## the accuracy table of the simulated scenarios
 	$(GO) run ./tests/accuracy
