@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"foliot/internal/fastpath"
@@ -123,6 +124,17 @@ func TestKernel(t *testing.T) {
 			t.Errorf("no request met the verdict %v", v)
 		}
 		t.Logf("kernel: %v: %d", v, in.Verdict(v))
+	}
+}
+
+// TestFoliotdXDP: foliotd with its programs, which do most of the answering.
+func TestFoliotdXDP(t *testing.T) {
+	t.Parallel()
+	d := daemon(t, func() (*Daemon, error) { return NewFoliotdXDP(binaries) })
+	table(t, d)
+	sweep(t, d, "any")
+	if text, err := d.Programs(); err != nil || !strings.Contains(text, "verdicts  answer ") && !strings.Contains(text, ", answer ") {
+		t.Errorf("nothing was answered in the kernel: %v: %s", err, text)
 	}
 }
 
