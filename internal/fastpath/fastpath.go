@@ -12,7 +12,8 @@
 //
 // Privileges are needed to load and attach. Everything else works on file
 // descriptors and goes on working when they are dropped. Nothing is pinned: when
-// the process ends, however it does, the programs are gone.
+// the process ends, however it does, the programs are gone, but for filters of old
+// kernels (clsact.go).
 package fastpath
 
 import (
@@ -76,6 +77,11 @@ func Load(c Config) (*Fastpath, error) {
 	if err := f.load(); err != nil {
 		return nil, err
 	}
+	if !f.features.Has(TCX) {
+		if err := sweep(); err != nil {
+			return nil, errors.Join(fmt.Errorf("remove filters of a process that ended: %w", err), f.Close())
+		}
+	}
 	for _, m := range []struct {
 		to  **ebpf.Memory
 		mem *ebpf.Map
@@ -112,8 +118,9 @@ func (f *Fastpath) load() error {
 		f.spec.Programs["ntp_ingress"].Flags &^= xdpHasFrags
 	}
 	if !f.features.Has(TCX) {
-		delete(f.spec.Programs, "ntp_egress")
-		delete(f.spec.Programs, "ntp_watch")
+		for _, name := range []string{"ntp_egress", "ntp_watch"} {
+			f.spec.Programs[name].AttachType = ebpf.AttachNone
+		}
 	}
 	coll, err := ebpf.NewCollection(f.spec)
 	if err != nil {
@@ -156,7 +163,8 @@ func (f *Fastpath) Close() error {
 	var errs []error
 	for i, a := range f.ifaces {
 		if a != nil {
-			errs = append(errs, a.close())
+			// What cannot be removed shall at least do nothing.
+			errs = append(errs, f.note(i, 0, false), a.close())
 			f.ifaces[i] = nil
 		}
 	}

@@ -34,12 +34,12 @@ type lab struct {
 	stop           chan struct{}
 }
 
-func newLab(t testing.TB) *lab {
+func newLab(t testing.TB, without ...Feature) *lab {
 	t.Helper()
 	if err := netns.Ready(); err != nil {
 		able(t, fmt.Errorf("%w: %w", err, errors.ErrUnsupported))
 	}
-	f, err := Load(Config{Clients: 1 << 20, Key: clientlog.HashKey{3, 4}})
+	f, err := Load(Config{Clients: 1 << 20, Key: clientlog.HashKey{3, 4}, Without: without})
 	able(t, err)
 	l := &lab{TB: t, Fastpath: f, stop: make(chan struct{})}
 	t.Cleanup(l.close)
