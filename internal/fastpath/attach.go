@@ -44,6 +44,7 @@ type attached struct {
 	mode   Mode
 	serves bool
 	links  []io.Closer
+	line   uint32 // of the card's clock, the one in force
 }
 
 func (a *attached) close() error {

@@ -98,7 +98,7 @@ func (f *filter) message() []byte {
 
 func (f *filter) remove() error {
 	if _, err := f.kernel.ask(unix.RTM_DELTFILTER, unix.NLM_F_ACK, f.message()); err != nil {
-		return fmt.Errorf("remove filter: %w", err)
+		return fmt.Errorf("remove filter, which stays until the next start: %w", err)
 	}
 	return nil
 }

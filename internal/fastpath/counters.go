@@ -54,6 +54,7 @@ type Traffic struct {
 	Kinds    [8][8]uint64        // by version and mode
 	Sizes    [len(SizeNames)]uint64
 	Octets   uint64    // of NTP
+	Hardware uint64    // packets that the card stamped, as far as the program asked
 	Answers  [8]uint64 // packets answered in the kernel, by version; they are in the tables too
 }
 
@@ -83,6 +84,7 @@ func (t *Traffic) add(c *ntpCounters) {
 		t.Sizes[i] += c.Sizes[i]
 	}
 	t.Octets += c.Octets
+	t.Hardware += c.Hardware
 	for version := range t.Answers {
 		t.Answers[version] += c.Answers[version]
 	}

@@ -20,6 +20,7 @@ type ntpCounters struct {
 	Sizes    [8]uint64
 	Octets   uint64
 	Answers  [8]uint64
+	Hardware uint64
 }
 
 type ntpDurations struct {
@@ -28,6 +29,19 @@ type ntpDurations struct {
 	Correction    [32]uint64
 	ResidenceSum  uint64
 	CorrectionSum uint64
+}
+
+type ntpHardware struct {
+	_     structs.HostLayout
+	Lines [4]struct {
+		_     structs.HostLayout
+		Clock uint64
+		Tai   uint64
+		Lease uint64
+		Rate  int64
+	}
+	Index  uint32
+	Unused uint32
 }
 
 type ntpInterface struct {
@@ -133,27 +147,29 @@ type ntpTurn struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	ntpMapAccess0     = "access0"
-	ntpMapAccess1     = "access1"
-	ntpMapClients     = "clients"
-	ntpMapCounts      = "counts"
-	ntpMapHistograms  = "histograms"
-	ntpMapOwn         = "own"
-	ntpMapSockets     = "sockets"
-	ntpMapStamps      = "stamps"
-	ntpMapTurns       = "turns"
-	ntpProgNtpEgress  = "ntp_egress"
-	ntpProgNtpIngress = "ntp_ingress"
-	ntpProgNtpWatch   = "ntp_watch"
-	ntpVarClientSets  = "client_sets"
-	ntpVarHasTai      = "has_tai"
-	ntpVarHashKey     = "hash_key"
-	ntpVarInterfaces  = "interfaces"
-	ntpVarOnestep     = "onestep"
-	ntpVarPolicies    = "policies"
-	ntpVarPolicyIndex = "policy_index"
-	ntpVarStateIndex  = "state_index"
-	ntpVarStates      = "states"
+	ntpMapAccess0      = "access0"
+	ntpMapAccess1      = "access1"
+	ntpMapClients      = "clients"
+	ntpMapCounts       = "counts"
+	ntpMapHistograms   = "histograms"
+	ntpMapOwn          = "own"
+	ntpMapSockets      = "sockets"
+	ntpMapStamps       = "stamps"
+	ntpMapTurns        = "turns"
+	ntpProgNtpEgress   = "ntp_egress"
+	ntpProgNtpHardware = "ntp_hardware"
+	ntpProgNtpIngress  = "ntp_ingress"
+	ntpProgNtpWatch    = "ntp_watch"
+	ntpVarClientSets   = "client_sets"
+	ntpVarHardwares    = "hardwares"
+	ntpVarHasTai       = "has_tai"
+	ntpVarHashKey      = "hash_key"
+	ntpVarInterfaces   = "interfaces"
+	ntpVarOnestep      = "onestep"
+	ntpVarPolicies     = "policies"
+	ntpVarPolicyIndex  = "policy_index"
+	ntpVarStateIndex   = "state_index"
+	ntpVarStates       = "states"
 )
 
 // loadNtp returns the embedded CollectionSpec for ntp.
@@ -198,9 +214,10 @@ type ntpSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ntpProgramSpecs struct {
-	NtpEgress  *ebpf.ProgramSpec `ebpf:"ntp_egress"`
-	NtpIngress *ebpf.ProgramSpec `ebpf:"ntp_ingress"`
-	NtpWatch   *ebpf.ProgramSpec `ebpf:"ntp_watch"`
+	NtpEgress   *ebpf.ProgramSpec `ebpf:"ntp_egress"`
+	NtpHardware *ebpf.ProgramSpec `ebpf:"ntp_hardware"`
+	NtpIngress  *ebpf.ProgramSpec `ebpf:"ntp_ingress"`
+	NtpWatch    *ebpf.ProgramSpec `ebpf:"ntp_watch"`
 }
 
 // ntpMapSpecs contains maps before they are loaded into the kernel.
@@ -223,6 +240,7 @@ type ntpMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ntpVariableSpecs struct {
 	ClientSets  *ebpf.VariableSpec `ebpf:"client_sets"`
+	Hardwares   *ebpf.VariableSpec `ebpf:"hardwares"`
 	HasTai      *ebpf.VariableSpec `ebpf:"has_tai"`
 	HashKey     *ebpf.VariableSpec `ebpf:"hash_key"`
 	Interfaces  *ebpf.VariableSpec `ebpf:"interfaces"`
@@ -283,6 +301,7 @@ func (m *ntpMaps) Close() error {
 // It can be passed to loadNtpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ntpVariables struct {
 	ClientSets  *ebpf.Variable `ebpf:"client_sets"`
+	Hardwares   *ebpf.Variable `ebpf:"hardwares"`
 	HasTai      *ebpf.Variable `ebpf:"has_tai"`
 	HashKey     *ebpf.Variable `ebpf:"hash_key"`
 	Interfaces  *ebpf.Variable `ebpf:"interfaces"`
@@ -297,14 +316,16 @@ type ntpVariables struct {
 //
 // It can be passed to loadNtpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ntpPrograms struct {
-	NtpEgress  *ebpf.Program `ebpf:"ntp_egress"`
-	NtpIngress *ebpf.Program `ebpf:"ntp_ingress"`
-	NtpWatch   *ebpf.Program `ebpf:"ntp_watch"`
+	NtpEgress   *ebpf.Program `ebpf:"ntp_egress"`
+	NtpHardware *ebpf.Program `ebpf:"ntp_hardware"`
+	NtpIngress  *ebpf.Program `ebpf:"ntp_ingress"`
+	NtpWatch    *ebpf.Program `ebpf:"ntp_watch"`
 }
 
 func (p *ntpPrograms) Close() error {
 	return _NtpClose(
 		p.NtpEgress,
+		p.NtpHardware,
 		p.NtpIngress,
 		p.NtpWatch,
 	)
