@@ -14,34 +14,34 @@ import (
 	"time"
 )
 
-// programs is what `foliotctl --json ebpf` tells.
-type programs struct {
+// xdpReport is what `foliotctl --json ebpf` tells.
+type xdpReport struct {
 	Loaded, Serving bool
 	Trouble         string
 	OneStep         struct{ Wanted, On bool }
-	Interfaces      []programAt
+	Interfaces      []xdpPlace
 }
 
-type programAt struct {
+type xdpPlace struct {
 	Name, Mode, Trouble string
 	Answers             bool
-	In, Out             traffic
+	In, Out             xdpTraffic
 }
 
-type traffic struct {
+type xdpTraffic struct {
 	Packets  uint64
 	Verdicts map[string][2]uint64 `json:"verdicts_ipv4_ipv6"`
 }
 
-func (t traffic) verdict(names ...string) (n uint64) {
+func (t xdpTraffic) verdict(names ...string) (n uint64) {
 	for _, name := range names {
 		n += t.Verdicts[name][0] + t.Verdicts[name][1]
 	}
 	return n
 }
 
-// programs asks a daemon about its eBPF programs.
-func (b *bench) programs(d *Daemon) (p programs, err error) {
+// ebpf asks a daemon about its eBPF programs.
+func (b *bench) ebpf(d *Daemon) (p xdpReport, err error) {
 	out, err := exec.Command(binaries.Foliotctl, "--json", "-s", d.Socket, "-t", "5s", "ebpf").Output()
 	if err == nil {
 		err = json.Unmarshal(out, &p)
@@ -50,9 +50,9 @@ func (b *bench) programs(d *Daemon) (p programs, err error) {
 }
 
 // at returns what a daemon says of the server's end of the link.
-func (b *bench) at(d *Daemon) programAt {
+func (b *bench) at(d *Daemon) xdpPlace {
 	b.Helper()
-	p, err := b.programs(d)
+	p, err := b.ebpf(d)
 	b.must(err)
 	for _, i := range p.Interfaces {
 		if i.Name == b.link.BDev {
@@ -60,7 +60,7 @@ func (b *bench) at(d *Daemon) programAt {
 		}
 	}
 	b.Fatalf("nothing is known of %s: %+v", b.link.BDev, p)
-	return programAt{}
+	return xdpPlace{}
 }
 
 // xdp is the configuration of a server that answers in the kernel.
@@ -78,13 +78,13 @@ func (b *bench) receiving() {
 func (b *bench) inKernel(d *Daemon, want bool, limit time.Duration) {
 	b.Helper()
 	b.until(limit, fmt.Sprintf("requests answered in the kernel: %v", want), func() bool {
-		p, err := b.programs(d)
+		p, err := b.ebpf(d)
 		return err == nil && p.Loaded && p.Serving == want
 	})
 }
 
-// attached tells whether some XDP program is at the server's end, by the kernel.
-func (b *bench) attached() bool {
+// xdpAttached tells whether some XDP program is at the server's end, by the kernel.
+func (b *bench) xdpAttached() bool {
 	b.Helper()
 	out, err := exec.Command("ip", "-n", b.b.Name, "-d", "link", "show", "dev", b.link.BDev).CombinedOutput()
 	b.must(err)
@@ -98,8 +98,8 @@ func plainRequest(version, n byte) []byte {
 	return q
 }
 
-// answered sends a request and tells whether it is answered, and how.
-func answered(conn net.Conn, q []byte, wait time.Duration) (reply []byte) {
+// replyTo sends a request and returns the answer, nil if there is none.
+func replyTo(conn net.Conn, q []byte, wait time.Duration) (reply []byte) {
 	conn.Write(q)
 	conn.SetReadDeadline(time.Now().Add(wait))
 	reply = make([]byte, 2048)
@@ -149,7 +149,7 @@ func TestXDPServes(t *testing.T) {
 	_, err := d.Ctl("reload")
 	b.must(err)
 	conn := b.ask()
-	b.until(5*time.Second, "requests are denied", func() bool { return answered(conn, plainRequest(4, 1), 100*time.Millisecond) == nil })
+	b.until(5*time.Second, "requests are denied", func() bool { return replyTo(conn, plainRequest(4, 1), 100*time.Millisecond) == nil })
 	after := b.at(d)
 	if after.In.verdict("denied") == 0 || after.In.Packets < before.In.Packets || after.Mode != "native" {
 		t.Errorf("after a reload: %+v, before: %+v", after, before)
@@ -158,7 +158,7 @@ func TestXDPServes(t *testing.T) {
 	if code, err := d.Wait(5 * time.Second); err != nil || code != 0 {
 		t.Errorf("end: code %d, %v", code, err)
 	}
-	if b.attached() {
+	if b.xdpAttached() {
 		t.Error("a program stays after the daemon ended")
 	}
 }
@@ -179,20 +179,20 @@ func TestXDPLease(t *testing.T) {
 	client := b.foliotd(b.a, "client", fmt.Sprintf("server %s %s\nserver %s %s\n", b.link.B4, fast, other.B4, fast))
 	b.selected(client, b.link.B4, 20*time.Second)
 	conn := b.ask()
-	if answered(conn, plainRequest(4, 1), time.Second) == nil {
+	if replyTo(conn, plainRequest(4, 1), time.Second) == nil {
 		t.Fatal("no answer")
 	}
 	b.must(d.Signal(syscall.SIGSTOP))
-	if answered(conn, plainRequest(4, 2), 100*time.Millisecond) == nil {
+	if replyTo(conn, plainRequest(4, 2), 100*time.Millisecond) == nil {
 		t.Error("no answer right after the daemon was stopped: it was not the program that answered")
 	}
 	b.until(5*time.Second, "the lease of a stopped daemon ends", func() bool {
-		return answered(conn, plainRequest(4, 3), 50*time.Millisecond) == nil
+		return replyTo(conn, plainRequest(4, 3), 50*time.Millisecond) == nil
 	})
 	b.must(d.Signal(syscall.SIGCONT))
 	b.inKernel(d, true, 5*time.Second)
 	d.Kill()
-	b.until(2*time.Second, "the program is gone", func() bool { return !b.attached() })
+	b.until(2*time.Second, "the program is gone", func() bool { return !b.xdpAttached() })
 	b.selected(client, other.B4, 30*time.Second)
 }
 
@@ -205,7 +205,7 @@ func TestXDPUnsynchronised(t *testing.T) {
 	conn := b.ask()
 	var reply []byte
 	b.until(10*time.Second, "an answer", func() bool {
-		reply = answered(conn, plainRequest(4, 1), 100*time.Millisecond)
+		reply = replyTo(conn, plainRequest(4, 1), 100*time.Millisecond)
 		return reply != nil
 	})
 	if reply[0]>>6 != 3 {
@@ -226,7 +226,7 @@ func TestXDPHeld(t *testing.T) {
 	b.must(err)
 	d := b.foliotd(b.b, "server", "allow all\nlocal stratum 5\n"+b.xdp())
 	conn := b.ask()
-	b.until(10*time.Second, "an answer", func() bool { return answered(conn, plainRequest(4, 1), 100*time.Millisecond) != nil })
+	b.until(10*time.Second, "an answer", func() bool { return replyTo(conn, plainRequest(4, 1), 100*time.Millisecond) != nil })
 	at := b.at(d)
 	if at.Answers || at.Mode != "watch" || at.In.verdict("answer") != 0 {
 		t.Errorf("beside another program: %+v", at)
@@ -236,7 +236,7 @@ func TestXDPHeld(t *testing.T) {
 	}
 	b.must(holder.Close())
 	b.inKernel(d, true, 25*time.Second)
-	if answered(conn, plainRequest(4, 2), time.Second) == nil || b.at(d).In.verdict("answer") == 0 {
+	if replyTo(conn, plainRequest(4, 2), time.Second) == nil || b.at(d).In.verdict("answer") == 0 {
 		t.Error("no answer in the kernel after the other program is gone")
 	}
 }
@@ -262,7 +262,7 @@ func TestXDPCounts(t *testing.T) {
 		if !want {
 			wait = time.Millisecond
 		}
-		if got := answered(conn, q, wait) != nil; got != want {
+		if got := replyTo(conn, q, wait) != nil; got != want {
 			t.Errorf("request %x...: answered %v, want %v", q[:1], got, want)
 		}
 		sent++
@@ -352,11 +352,11 @@ func TestWatchOthers(t *testing.T) {
 	b := newBench(t)
 	b.chronyd(b.b, "server", serving)
 	d := b.foliotd(b.b, "watcher", "port 0\nonestep on\n")
-	b.until(10*time.Second, "the programs are loaded", func() bool { p, err := b.programs(d); return err == nil && p.Loaded })
+	b.until(10*time.Second, "the programs are loaded", func() bool { p, err := b.ebpf(d); return err == nil && p.Loaded })
 	conn := b.ask()
 	const requests = 50
 	for i := range byte(requests) {
-		if answered(conn, plainRequest(4, i), time.Second) == nil {
+		if replyTo(conn, plainRequest(4, i), time.Second) == nil {
 			t.Fatal("chronyd does not answer")
 		}
 	}
@@ -372,7 +372,7 @@ func TestOneStep(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	d := b.foliotd(b.b, "server", "allow all\nlocal stratum 5\nonestep on\n")
-	b.until(10*time.Second, "one-step is on", func() bool { p, err := b.programs(d); return err == nil && p.OneStep.On })
+	b.until(10*time.Second, "one-step is on", func() bool { p, err := b.ebpf(d); return err == nil && p.OneStep.On })
 	client := b.chronyd(b.a, "client", fmt.Sprintf("server %s minpoll -4 maxpoll -4\n", b.link.B4))
 	with := b.measured(client, b.link.B4, 60, 20*time.Second)
 	b.accurate(with)
@@ -382,7 +382,7 @@ func TestOneStep(t *testing.T) {
 	b.must(d.Rewrite("allow all\nlocal stratum 5\nonestep off\n"))
 	_, err := d.Ctl("reload")
 	b.must(err)
-	b.until(5*time.Second, "one-step is off", func() bool { p, err := b.programs(d); return err == nil && !p.OneStep.On })
+	b.until(5*time.Second, "one-step is off", func() bool { p, err := b.ebpf(d); return err == nil && !p.OneStep.On })
 	before, n := b.at(d).Out.verdict("rewritten"), len(b.measured(client, b.link.B4, 1, time.Second))
 	without := b.measured(client, b.link.B4, n+60, 20*time.Second)[n:]
 	if after := b.at(d).Out.verdict("rewritten"); after != before {
@@ -391,4 +391,63 @@ func TestOneStep(t *testing.T) {
 	b.accurate(without)
 	t.Logf("median offset of chronyd: %.2f us with one-step, %.2f us without",
 		1e6*Quantile(Offsets(with), 0.5), 1e6*Quantile(Offsets(without), 0.5))
+}
+
+// TestXDPRefused: where programs may not be loaded the daemon serves by its threads,
+// and says once what is missing.
+func TestXDPRefused(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.prepare(b.b, "server", "allow all\nlocal stratum 5\n"+b.xdp())
+	const gone = "-bpf,-sys_admin"
+	inner := d.Command("-d")
+	cmd := b.b.Command(append([]string{"setpriv", "--bounding-set=" + gone, "--inh-caps=" + gone}, inner.Args[4+len(unclocked):]...)...)
+	cmd.Env = inner.Env
+	p, err := b.lab.Start("server", cmd)
+	b.must(err)
+	d.Process = p
+	conn := b.ask()
+	b.until(10*time.Second, "an answer", func() bool { return replyTo(conn, plainRequest(4, 1), 100*time.Millisecond) != nil })
+	told, err := b.ebpf(d)
+	b.must(err)
+	if told.Loaded || !strings.Contains(told.Trouble, "missing CAP_BPF") {
+		t.Errorf("without CAP_BPF: %+v", told)
+	}
+	if n := strings.Count(d.Log(), "CAP_BPF"); n != 1 || !strings.Contains(d.Log(), "answered by threads") {
+		t.Errorf("%d messages about CAP_BPF, want one that says what it costs:\n%s", n, d.Log())
+	}
+}
+
+// TestXDPLate: links of programs that are loaded take no rights, so an interface that
+// comes after they were dropped is served like the others. Until then its name is
+// told to be unknown.
+func TestXDPLate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.foliotd(b.b, "server", "allow all\nlocal stratum 5\nxdp serve v2b mode native\n", "-u", "nobody")
+	b.until(10*time.Second, "the daemon misses the interface", func() bool {
+		return strings.Contains(d.Log(), "Requests at v2b are answered by threads: ")
+	})
+	late, err := b.lab.Link(b.a, b.b)
+	b.must(err)
+	if late.BDev != "v2b" {
+		t.Fatalf("the second link is %s", late.BDev)
+	}
+	pass, err := b.a.PassXDP(late.ADev)
+	b.must(err)
+	t.Cleanup(func() { pass.Close() })
+	b.inKernel(d, true, 25*time.Second)
+	conn, err := b.a.dial(netip.AddrPortFrom(late.B4, 123))
+	b.must(err)
+	defer conn.Close()
+	if replyTo(conn, plainRequest(4, 1), time.Second) == nil {
+		t.Error("no answer at the new interface")
+	}
+	p, err := b.ebpf(d)
+	b.must(err)
+	for _, i := range p.Interfaces {
+		if i.Name == late.BDev && i.In.verdict("answer") != 1 {
+			t.Errorf("at the new interface: %+v, want one answer", i)
+		}
+	}
 }
