@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root check-page check-rules generate check-generated sim sidebyside bench-server bench-xdp fuzz bench run clean
+.PHONY: build build-sim man completions test race check check-root check-page check-rules generate check-generated sim sidebyside bench-server bench-xdp fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -23,7 +23,7 @@ UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
 RACY := ./internal/auth ./internal/cmdclient ./internal/command ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/keeper ./internal/logfile \
-	./internal/metrics ./internal/process ./internal/resolve ./internal/udpstamp ./internal/web ./internal/worker
+	./internal/metrics ./internal/process ./internal/resolve ./internal/top ./internal/udpstamp ./internal/web ./internal/worker
 
 # Packages whose tests run daemons in real time, and are spoilt by neighbours.
 ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./tests/xdpbench ./internal/fastpath ./internal/udpstamp ./internal/worker
@@ -33,6 +33,9 @@ build: ## bin/foliotd and bin/foliotctl
 
 build-sim: ## bin/foliotd-clknetsim, which runs inside the clknetsim simulator
 	$(STATIC) -tags clknetsim -o bin/foliotd-clknetsim ./cmd/foliotd
+
+man completions: ## bin/man and bin/completions, from internal/manual
+	$(GO) run ./tests/manual -dir bin
 
 test: ## every test; with root, those in network namespaces too
 	@./tests/prepare.sh

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // Answering a plain request where it came in: what internal/responder makes of
 // the same request and state, octet for octet. A plain request is one whose
@@ -89,8 +89,8 @@ inlined int intact(const struct udp *u, u64 addrs, int v6)
 }
 
 // write_reply turns the request n into the answer: its timestamps d ns after the
-// base of s, and d + took.
-inlined void write_reply(struct ntp *n, const volatile struct state *s, const volatile struct policy *l, u64 d, u32 took, int kiss)
+// base of s less early, and d + took.
+inlined void write_reply(struct ntp *n, const volatile struct state *s, const volatile struct policy *l, u64 d, u64 early, u32 took, int kiss)
 {
 	u32 random = random_u32(), fuzz = s->fuzz, more = random;
 	u32 version = n->lvm & 0x38;
@@ -99,7 +99,7 @@ inlined void write_reply(struct ntp *n, const volatile struct state *s, const vo
 		more = random_u32();
 	else
 		more >>= 16;
-	u64 receive = (timestamp(s, d) & ~(u64)fuzz) | (random & fuzz) | 1;
+	u64 receive = (timestamp(s, d - early) & ~(u64)fuzz) | (random & fuzz) | 1;
 	u64 transmit = ((timestamp(s, d + took + s->lead) & ~(u64)fuzz) | (more & fuzz)) & ~1ULL;
 	u64 asked = be64(origin);
 	if (transmit == asked || !transmit)

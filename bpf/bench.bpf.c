@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // The other ends of the benchmark: a generator of requests, a sink, and two
 // servers that are the limit of what any can reach.
@@ -108,4 +108,4 @@ int renew(struct xdp_md *ctx)
 	return XDP_ABORTED;
 }
 
-char licence[] SEC("license") = "Apache-2.0";
+char licence[] SEC("license") = "Dual BSD/GPL";

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // Who asks, and how often that is answered: the table and the limit of
 // internal/clientlog, here for all processors together. Sets of eight records

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // What is counted: every packet once in each table of its interface and
 // direction. Per processor, so nothing is locked and nothing is lost.
@@ -33,6 +33,7 @@ struct counters {
 	u64 sizes[SIZES];          // by octets of NTP: see size_class
 	u64 octets;                // of NTP
 	u64 answers[8];            // of those answered here, by version; not another table of all
+	u64 hardware;              // of those that came in, with a stamp of the card
 };
 
 struct {

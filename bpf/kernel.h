@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // What the programs need of the kernel: the contexts, the helpers and the
 // headers of packets. Numbers and layouts are linux/bpf.h's and the RFCs'. No

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // NTP at the edge of the kernel. On the way in (XDP) every packet from or to UDP
 // port 123 is counted and stamped, and plain requests are answered on the spot;
@@ -9,6 +9,7 @@
 #include "answer.h"
 #include "clients.h"
 #include "counters.h"
+#include "hardware.h"
 #include "kernel.h"
 #include "packet.h"
 #include "policy.h"
@@ -68,7 +69,8 @@ struct answer6 {
 struct question {
 	const volatile struct state *state;
 	const volatile struct policy *policy;
-	u64 arrived; // ns
+	u64 arrived; // here, ns
+	u64 early;   // how long before that the card saw it, ns; 0: not known
 	u64 age;     // of the state then, ns
 	u32 ifindex, policy_index;
 	u32 form; // what keeps it from being answered here, ANSWERED if nothing does
@@ -147,7 +149,7 @@ inlined u32 answer_ipv4(struct ethernet *eth, void *end, const struct packet *p,
 	ip->checksum = 0;
 	ip->checksum = ~fold(sum5((const u32 *)ip));
 	turn_udp(&a->udp);
-	write_reply(&a->ntp, q->state, q->policy, q->age, since(q->arrived), v == KISSED);
+	write_reply(&a->ntp, q->state, q->policy, q->age, q->early, since(q->arrived), v == KISSED);
 	finish_udp(&a->udp, addrs);
 	return v;
 }
@@ -190,7 +192,7 @@ inlined u32 answer_ipv6(struct ethernet *eth, void *end, const struct packet *p,
 	ip->version_class_flow = 0x60 | class >> 4 | (class & 0xf) << 12;
 	ip->hops = HOPS;
 	turn_udp(&a->udp);
-	write_reply(&a->ntp, q->state, q->policy, q->age, since(q->arrived), v == KISSED);
+	write_reply(&a->ntp, q->state, q->policy, q->age, q->early, since(q->arrived), v == KISSED);
 	finish_udp(&a->udp, addrs);
 	return v;
 }
@@ -232,11 +234,12 @@ inlined void go_up(const struct packet *p, struct question *q)
 		ask(p, q);
 	}
 	if (p->whole)
-		put_arrival(exchange_of(p), q->arrived);
+		put_arrival(exchange_of(p), q->arrived - q->early);
 }
 
-SEC("xdp.frags")
-int ntp_ingress(struct xdp_md *ctx)
+// ingress is the program of the way in; hardware if it is bound to an interface
+// whose card may have stamped the packet.
+inlined int ingress(struct xdp_md *ctx, int hardware)
 {
 	struct packet p = {.out = 0};
 	if (likely(!find_ntp(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end)))
@@ -245,7 +248,10 @@ int ntp_ingress(struct xdp_md *ctx)
 	const struct interface *i = interface_of(ctx->ingress_ifindex);
 	if (!i)
 		return XDP_PASS;
-	u32 place = READ_ONCE(i->place), v = has_tai && READ_ONCE(i->serve) ? answer(ctx, &p, &q) : SEEN;
+	u32 place = READ_ONCE(i->place);
+	if (hardware)
+		q.early = earlier(ctx, place, q.arrived);
+	u32 v = has_tai && READ_ONCE(i->serve) ? answer(ctx, &p, &q) : SEEN;
 	count(&p, place - 1, v);
 	if (v == ANSWERED || v == KISSED)
 		return XDP_TX;
@@ -254,6 +260,12 @@ int ntp_ingress(struct xdp_md *ctx)
 	go_up(&p, &q);
 	return XDP_PASS;
 }
+
+SEC("xdp.frags")
+int ntp_ingress(struct xdp_md *ctx) { return ingress(ctx, 0); }
+
+SEC("xdp.frags")
+int ntp_hardware(struct xdp_md *ctx) { return ingress(ctx, 1); }
 
 // ntp_watch is all of the above that observes, for interfaces where nothing is
 // answered: to attach it does not disturb the driver, as XDP may.
@@ -350,4 +362,4 @@ int ntp_egress(struct __sk_buff *skb)
 	return TC_NEXT;
 }
 
-char licence[] SEC("license") = "Apache-2.0";
+char licence[] SEC("license") = "Dual BSD/GPL";

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // Finding NTP in a frame. Whatever is not UDP from or to port 123 is left
 // after a look at the headers before it.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // Whom to answer, and how often: what acl.Table and clientlog.Limit say. User
 // space waits until no program uses the other trie any more, fills it, writes the

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // When packets passed: the arrival of each packet that goes up to a socket, and
 // the departure that one-step wrote, kept for a while in one of many places

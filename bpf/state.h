@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 //
 // What is served: the snapshot of the engine as a line through CLOCK_TAI, and
 // for how long it may be. User space writes the next slot and then turns the
@@ -34,7 +34,8 @@ u32 state_index;
 // current returns the state in force.
 inlined const volatile struct state *current_state(void) { return &states[READ_ONCE(state_index) & (STATES - 1)]; }
 
-// timestamp returns the served time d ns after the base; d is below 2^32.
+// timestamp returns the served time d ns after the base; d is below 2^32
+// to both sides.
 inlined u64 timestamp(const volatile struct state *s, u64 d)
 {
 	return s->served + (d << 2) + ((s64)d * s->rate >> 31);

@@ -30,8 +30,9 @@ const DefaultPath = "/run/foliot/foliotctl.sock"
 // The verbs of the daemon.
 const (
 	VerbReload  = "reload"  // read the configuration again and apply what changed
-	VerbClients = "clients" // list those who ask
 	VerbEBPF    = "ebpf"    // describe the eBPF programs; VerbEBPF + JSON for programs
+	VerbState   = "state"   // all that the daemon shows, as a JSON document
+	VerbLog     = "log"     // the last messages of the log
 	VerbStatus  = "status"  // describe the daemon in a few lines
 	VerbVersion = "version" // name the running program
 )
@@ -42,7 +43,7 @@ const JSON = "-json"
 // Limits of the protocol, in octets.
 const (
 	maxRequest = 64
-	maxAnswer  = 1 << 20
+	maxAnswer  = 4 << 20
 )
 
 // ErrMalformed is wrapped by errors about octets that are not this protocol.

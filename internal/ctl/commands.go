@@ -33,7 +33,7 @@ func init() {
 		"keygen":           keyGen,
 		"local":            local,
 		"makestep":         makeStep,
-		"manual":           manual,
+		"manual":           typed,
 		"maxdelay":         sourceFloat(cmdmon.ModifyMaxDelay),
 		"maxdelaydevratio": sourceFloat(cmdmon.ModifyDevRatio),
 		"maxdelayratio":    sourceFloat(cmdmon.ModifyDelayRatio),

@@ -8,12 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"foliot/internal/control"
+	"foliot/internal/manual"
 )
 
 // daemon answers on a socket until the end of the test.
@@ -105,9 +108,47 @@ func TestChronycName(t *testing.T) {
 		}
 	}
 	s := &session{o: &options{chronyc: true}}
-	for _, verb := range ownVerbs {
+	for verb := range ownCommands {
 		if _, ok := s.own(verb, ""); ok {
 			t.Errorf("chronyc %s is a command of foliotctl's own", verb)
+		}
+	}
+}
+
+// Every command is in the manual, and the manual has no other; so it is with
+// options.
+func TestManual(t *testing.T) {
+	named := make(map[string]bool)
+	for _, g := range manual.Commands {
+		for _, c := range g.Commands {
+			for _, name := range c.Names() {
+				named[name] = true
+				_, own := ownCommands[name]
+				if _, ok := commands[name]; !ok && !own || c.Own && !own {
+					t.Errorf("the manual has the command %s", name)
+				}
+			}
+		}
+	}
+	gone := map[string]bool{"password": true, "authhash": true}
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(commands)), slices.Collect(maps.Keys(ownCommands))) {
+		if !named[name] && !gone[name] {
+			t.Errorf("the manual lacks the command %s", name)
+		}
+	}
+	letters := "-"
+	for _, o := range manual.ClientOptions {
+		for flag := range strings.SplitSeq(o.Flags, ", ") {
+			letters += flag
+			if _, err := new(options).parse([]string{flag, "1s"}); err != nil {
+				t.Errorf("the manual has the option %s: %v", flag, err)
+			}
+		}
+	}
+	for c := byte('!'); c <= '~'; c++ {
+		_, err := new(options).parse([]string{"-" + string(c), "1s"})
+		if old := strings.ContainsRune("adf-", rune(c)); err == nil && !old && !strings.Contains(letters, "-"+string(c)) {
+			t.Errorf("the manual lacks the option -%c", c)
 		}
 	}
 }

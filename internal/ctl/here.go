@@ -100,9 +100,9 @@ func gone(s *session, _ string) bool {
 	return true
 }
 
-// manual is the manual clock's command. Arguments after list and delete may be
+// typed is the manual clock's command. Arguments after list and delete may be
 // glued to them, as in chronyc.
-func manual(s *session, line string) bool {
+func typed(s *session, line string) bool {
 	if strings.HasPrefix(line, "list") {
 		return manualList(s)
 	}

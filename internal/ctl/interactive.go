@@ -15,6 +15,7 @@ const lineLen = 2047
 // converse reads commands until the end, or a signal. The exit code is the last
 // command's.
 func (s *session) converse(std Streams) int {
+	s.typed = true
 	program := filepath.Base(s.o.program)
 	if std.Terminal {
 		fmt.Fprintf(s.out, "%s (foliot) version %s\nType \"help\" for the commands.\n\n", program, Version)

@@ -7,32 +7,44 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"syscall"
 
 	"foliot/internal/control"
 	"foliot/internal/report"
 )
 
-// ownVerbs are foliotctl's commands beside chronyc's. They go over the control
+// ownCommands are foliotctl's commands beside chronyc's. They go over the control
 // socket.
-var ownVerbs = []string{control.VerbReload, control.VerbEBPF, control.VerbStatus, control.VerbVersion}
+var ownCommands map[string]func(s *session, line string) bool
+
+// The table is filled here because its commands look into it.
+func init() {
+	ownCommands = map[string]func(s *session, line string) bool{
+		"diag":  (*session).diag,
+		"top":   (*session).top,
+		"watch": (*session).top,
+	}
+	for _, verb := range []string{control.VerbEBPF, control.VerbLog, control.VerbReload, control.VerbState, control.VerbStatus, control.VerbVersion} {
+		ownCommands[verb] = func(s *session, line string) bool {
+			if line != "" {
+				return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", line), "options go before the command")
+			}
+			if verb == control.VerbEBPF && s.o.format == report.JSON {
+				return s.control(verb + control.JSON)
+			}
+			return s.control(verb)
+		}
+	}
+}
 
 // own returns what carries out a command of foliotctl's own. "reload sources" is
 // chronyc's.
 func (s *session) own(word, rest string) (run func() bool, ok bool) {
-	if s.o.chronyc || !slices.Contains(ownVerbs, word) || word == control.VerbReload && rest != "" {
+	command, ok := ownCommands[word]
+	if !ok || s.o.chronyc || word == control.VerbReload && rest != "" {
 		return nil, false
 	}
-	return func() bool {
-		if rest != "" {
-			return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", rest), "options go before the command")
-		}
-		if word == control.VerbEBPF && s.o.format == report.JSON {
-			word += control.JSON
-		}
-		return s.control(word)
-	}, true
+	return func() bool { return command(s, rest) }, true
 }
 
 // local tells whether the command line, one command, needs no daemon that
@@ -50,7 +62,11 @@ func (s *session) local(lines []string) bool {
 func (s *session) control(verb string) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, s.o.wait)
 	defer cancel()
-	err := control.Do(ctx, s.o.socket, verb, s.out)
+	return s.reached(control.Do(ctx, s.o.socket, verb, s.out))
+}
+
+// reached tells what went wrong with a command of our own.
+func (s *session) reached(err error) bool {
 	var refused *control.RemoteError
 	switch {
 	case err == nil:

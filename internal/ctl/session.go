@@ -21,18 +21,20 @@ type session struct {
 	ctx    context.Context
 	o      *options
 	client *cmdclient.Client
+	std    Streams
 	out    *bufio.Writer
 	err    io.Writer
 	print  *report.Printer
 	names  map[netip.Addr]string // of addresses that were looked up
 	quit   bool                  // the last command was to leave
+	typed  bool                  // commands are read from standard input
 	code   int                   // exit code of a failed command of our own
 }
 
 func newSession(ctx context.Context, o *options, std Streams) *session {
 	out := bufio.NewWriter(std.Out)
 	return &session{
-		ctx: ctx, o: o, out: out, err: std.Err, names: make(map[netip.Addr]string),
+		ctx: ctx, o: o, std: std, out: out, err: std.Err, names: make(map[netip.Addr]string),
 		print: &report.Printer{W: out, Format: o.format},
 	}
 }

@@ -4,8 +4,11 @@ package daemon
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"os"
 
+	"foliot/internal/clientlog"
 	"foliot/internal/control"
 )
 
@@ -38,4 +41,22 @@ func (d *daemon) socketPath() string {
 		return under(d.opts.Dir, p)
 	}
 	return control.DefaultPath
+}
+
+// busiest is how many clients foliotctl is told of.
+const busiest = 20
+
+// describe writes all that the daemon shows, beside the loop: asking the threads
+// for their clients takes time.
+func (l *loop) describe(ctx context.Context, out io.Writer) error {
+	s, err := l.view.State(ctx, viewAge)
+	if err != nil {
+		return err
+	}
+	var top []clientlog.Record
+	total := 0
+	if !s.Config.NoLog {
+		top, total = l.view.clients(busiest)
+	}
+	return json.NewEncoder(out).Encode(s.Document(top, total))
 }

@@ -19,6 +19,7 @@ import (
 	"foliot/internal/engine"
 	"foliot/internal/guard"
 	"foliot/internal/logfile"
+	"foliot/internal/manual"
 	"foliot/internal/narrate"
 	"foliot/internal/process"
 	"foliot/internal/setup"
@@ -41,6 +42,7 @@ type daemon struct {
 	opts    *Options
 	log     *slog.Logger
 	logFile *logfile.File
+	recent  logfile.Recent // the last messages, for bug reports
 	launch  *process.Launch
 	quantum float64
 	control bool // the clock may be set
@@ -58,10 +60,10 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	o, err := ParseOptions(args)
 	switch {
 	case err != nil:
-		fmt.Fprintf(stderr, "foliotd: %s\n%s", err, Usage)
+		fmt.Fprintf(stderr, "foliotd: %s\n%s", err, manual.DaemonHelp())
 		return exitUsage
 	case o.Help:
-		fmt.Fprint(stdout, Usage)
+		fmt.Fprint(stdout, manual.DaemonHelp())
 		return exitOK
 	case o.Version:
 		fmt.Fprintf(stdout, "foliotd (foliot) version %s (+CMDMON +NTP -REFCLOCK -RTC +PRIVDROP -SCFILTER -SIGND +ASYNCDNS -NTS +SECHASH +IPV6 -DEBUG)\n", Version)
@@ -211,7 +213,8 @@ func (d *daemon) openLog() error {
 	default:
 		h.Journal = logfile.IsJournal(os.Stderr, os.Getenv("JOURNAL_STREAM"))
 	}
-	d.log = slog.New(logfile.NewHandler(h))
+	recent := logfile.NewHandler(logfile.HandlerConfig{Output: &d.recent, Level: h.Level})
+	d.log = slog.New(logfile.Both(logfile.NewHandler(h), recent))
 	return nil
 }
 

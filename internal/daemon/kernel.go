@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 
@@ -46,18 +47,16 @@ func (w *world) answeredInKernel() *responder.Counters {
 }
 
 // describeKernel answers the verb ebpf, beside the loop.
-func (l *loop) describeKernel(n news) {
-	ctx, cancel := context.WithTimeout(context.Background(), viewTime)
-	defer cancel()
+func (l *loop) describeKernel(ctx context.Context, verb string, out io.Writer) error {
 	s, err := l.view.look(ctx, 0, false)
 	switch {
 	case err != nil:
-	case n.verb == control.VerbEBPF:
-		keeper.Report(&s.Programs, n.out)
-	default:
-		err = keeper.JSON(&s.Programs, n.out)
+		return err
+	case verb == control.VerbEBPF:
+		keeper.Report(&s.Programs, out)
+		return nil
 	}
-	n.done <- err
+	return keeper.JSON(&s.Programs, out)
 }
 
 // nearer replaces the stamp of an answer to a request of ours by that of a program in

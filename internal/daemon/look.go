@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -124,7 +125,7 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 // rest, nil while there are none.
 func (l *loop) survey(s *state.State) *worker.Pool {
 	survey.Take(l.e, l.w.Now(), s)
-	s.Started = l.began
+	s.Started, s.PID = l.began, os.Getpid()
 	s.Kernel = kernelState(l.w.clock)
 	tai := s.Config.TAI
 	s.Config = configState(l.d.opts, l.d.inForce)
@@ -154,8 +155,11 @@ func configState(o *Options, l *Loaded) state.Configuration {
 		File: o.File, ReadAt: l.ReadAt, NoLog: c.Server.NoClientLog, RateLimit: c.Server.RateLimit.Enabled,
 		LeapSource: leapSource(&c.Leap, len(c.Sources) > 0),
 	}
-	if len(o.Directives) > 0 {
+	switch {
+	case len(o.Directives) > 0:
 		out.File = ""
+	case o.File != BuiltIn:
+		out.File = under(o.Dir, o.File)
 	}
 	return out
 }

@@ -5,7 +5,6 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -275,41 +274,20 @@ func (l *loop) hear() {
 			if err := l.reload(); err != nil {
 				l.d.log.Error("Could not reload the configuration, the old one stays: " + err.Error())
 			}
-		case n.verb == control.VerbClients:
-			l.listClients(n)
-		case n.verb == control.VerbEBPF, n.verb == control.VerbEBPF+control.JSON:
-			go l.describeKernel(n)
 		case n.done != nil:
 			n.done <- l.command(n.verb, n.out)
 		}
 	}
 }
 
-// listClients answers the verb clients, beside the loop: it takes its time.
-func (l *loop) listClients(n news) {
-	pool, now, view := l.w.srv.pool, l.w.Now().Wall, l.view
-	switch {
-	case l.w.cfg.Server.NoClientLog:
-		n.done <- errors.New("no clients are remembered (noclientlog)")
-	case pool == nil:
-		n.done <- errors.New("the server port is closed")
-	default:
-		go func() {
-			list, total := view.clients(busiest)
-			clients(list, total, pool.Report().Evicted, now, n.out)
-			n.done <- nil
-		}()
-	}
-}
-
 // command answers a verb of foliotctl.
 func (l *loop) command(verb string, out io.Writer) error {
 	switch verb {
-	case "reload":
+	case control.VerbReload:
 		return l.reload()
-	case "status":
+	case control.VerbStatus:
 		return l.status(out)
-	case "version":
+	case control.VerbVersion:
 		_, err := fmt.Fprintf(out, "foliotd (foliot) version %s\n", Version)
 		return err
 	}
@@ -319,6 +297,15 @@ func (l *loop) command(verb string, out io.Writer) error {
 // ask hands a verb to the loop and waits for its answer. An answer that comes too
 // late finds nobody, and out is not written to.
 func (l *loop) ask(ctx context.Context, verb string, out io.Writer) error {
+	switch verb {
+	case control.VerbState:
+		return l.describe(ctx, out)
+	case control.VerbEBPF, control.VerbEBPF + control.JSON:
+		return l.describeKernel(ctx, verb, out)
+	case control.VerbLog:
+		_, err := l.d.recent.WriteTo(out)
+		return err
+	}
 	var text bytes.Buffer
 	n := news{verb: verb, out: &text, done: make(chan error, 1)}
 	l.inbox.put(n)

@@ -47,33 +47,6 @@ type Options struct {
 	Dir        string        // where the daemon was started, "" = unknown
 }
 
-// Usage is the text of -h.
-const Usage = `usage: foliotd [options] [directive...]
-
-  -f FILE    configuration (` + DefaultConfig + `; "` + BuiltIn + `" = the built-in one)
-  -n         stay in the foreground
-  -d         stay in the foreground and log to standard error
-  -x         do not control the system clock
-  -q, -Q     set the clock once (-q) or print its offset (-Q) and exit
-  -t SEC     exit after SEC seconds
-  -r         reload sample histories from dumpdir
-  -R         this is a restart: no initial step
-  -s         set the clock from the RTC or the drift file at start
-  -p         print the configuration and exit
-  --check    check the configuration and exit
-  --keygen [ID [TYPE [BITS]]]
-             print a new line for the key file and exit, as chronyc keygen does
-  -4, -6     resolve names to IPv4 or IPv6 only
-  -u USER    run as USER        -U  do not require root
-  -l FILE    log to FILE        -L LEVEL  -1 debug .. 3 fatal
-  -m         lock memory        -P PRIO   SCHED_FIFO priority
-  -F LEVEL   system call filter (accepted, not applied)
-  -N FD      write a newline to FD when ready
-  -v, -h     version, help
-
-Further arguments are configuration directives, used in place of the file.
-`
-
 // flagged are the options with an argument.
 const flagged = "flLtuFPN"
 

@@ -5,6 +5,7 @@ package fastpath
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 
 	"github.com/cilium/ebpf"
@@ -42,7 +43,8 @@ type attached struct {
 	iface  net.Interface
 	mode   Mode
 	serves bool
-	links  []link.Link
+	links  []io.Closer
+	line   uint32 // of the card's clock, the one in force
 }
 
 func (a *attached) close() error {
@@ -116,34 +118,47 @@ func (f *Fastpath) note(place, index int, serve bool) error {
 	})
 }
 
-// join links the programs. Watching from behind the driver takes tcx; where the
-// kernel has none, XDP watches too.
+// join links the programs. Watching from behind the driver takes tc; where the
+// kernel has none for programs, XDP watches too.
 func (f *Fastpath) join(a *attached, m Mode) (Mode, error) {
-	if m == Watch && f.objs.NtpWatch != nil {
-		if err := f.tcx(a, f.objs.NtpWatch, ebpf.AttachTCXIngress); err != nil {
+	watched := false
+	if m == Watch {
+		var err error
+		if watched, err = f.tc(a, f.objs.NtpWatch, ebpf.AttachTCXIngress); err != nil {
 			return m, err
 		}
-	} else {
+	}
+	if !watched {
 		var err error
 		if m, err = f.xdp(a, m); err != nil {
 			return m, err
 		}
 	}
-	if f.objs.NtpEgress == nil {
-		return m, nil
-	}
-	return m, f.tcx(a, f.objs.NtpEgress, ebpf.AttachTCXEgress)
+	_, err := f.tc(a, f.objs.NtpEgress, ebpf.AttachTCXEgress)
+	return m, err
 }
 
-// tcx links a tc program, the last in its row: it sees what leaves as others left
-// it, and decides nothing.
-func (f *Fastpath) tcx(a *attached, p *ebpf.Program, where ebpf.AttachType) error {
-	l, err := link.AttachTCX(link.TCXOptions{Interface: a.iface.Index, Program: p, Attach: where, Anchor: link.Tail()})
+// tc links a tc program, the last in its row: it sees what leaves as others left
+// it, and decides nothing. It returns false if the kernel cannot do so.
+func (f *Fastpath) tc(a *attached, p *ebpf.Program, where ebpf.AttachType) (bool, error) {
+	var l io.Closer
+	var err error
+	if f.features.Has(TCX) {
+		l, err = link.AttachTCX(link.TCXOptions{Interface: a.iface.Index, Program: p, Attach: where, Anchor: link.Tail()})
+	} else if l, err = addFilter(a.iface.Index, p, where); lacks(err) {
+		return false, nil
+	}
 	if err != nil {
-		return refusal("attach to "+a.iface.Name, err)
+		return false, refusal("attach to "+a.iface.Name, err)
 	}
 	a.links = append(a.links, l)
-	return nil
+	return true, nil
+}
+
+// lacks tells whether the kernel has no clsact, no filters that are programs, or an
+// ingress queueing discipline of somebody else in their place.
+func lacks(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
 }
 
 func (f *Fastpath) xdp(a *attached, m Mode) (Mode, error) {

@@ -10,67 +10,22 @@ import (
 	"net/netip"
 
 	"foliot/internal/clock"
+	"foliot/internal/traffic"
 )
 
-// Verdict is what became of a packet.
-type Verdict uint8
-
-// Verdicts, in the order of bpf/counters.h.
-const (
-	Seen          Verdict = iota // observed, and nothing else
-	Answered                     // a request that was answered in the kernel
-	Kissed                       // answered with a request to slow down
-	Denied                       // dropped: not allowed
-	Limited                      // dropped: over the rate limit
-	UpForm                       // left to user space: a VLAN, options, a fragment, a broken frame
-	UpLength                     // left to user space: not 48 octets
-	UpVersion                    // neither version 3 nor 4
-	UpInterleaved                // in interleaved mode
-	UpAddress                    // not to one of our addresses, or from an impossible one
-	UpChecksum                   // the checksum is wrong
-	UpLease                      // there is nothing to serve, or not any more
-	Rewritten                    // left with a new transmit timestamp
-	Untimely                     // a reply of ours whose timestamp was left alone
-	verdictCount
+type (
+	// Verdict is what became of a packet.
+	Verdict = traffic.Verdict
+	// Traffic is what passed in one direction.
+	Traffic = traffic.Traffic
+	// Histogram counts durations.
+	Histogram = traffic.Histogram
 )
 
-var verdictNames = [verdictCount]string{
-	"seen", "answer", "kiss", "denied", "limited", "up_form", "up_length", "up_version",
-	"up_interleaved", "up_address", "up_checksum", "up_lease", "rewritten", "untimely",
-}
-
-func (v Verdict) String() string { return verdictNames[v] }
-
-// Verdicts is the number of verdicts.
-const Verdicts = int(verdictCount)
-
-// SizeNames are the classes of packets by octets of NTP.
-var SizeNames = [...]string{"below_48", "48", "49_72", "73_128", "129_256", "257_512", "513_1140", "above_1140"}
-
-// Traffic is what passed in one direction. Each packet is counted once in each
-// table.
-type Traffic struct {
-	Verdicts [2][Verdicts]uint64 // IPv4, IPv6
-	Kinds    [8][8]uint64        // by version and mode
-	Sizes    [len(SizeNames)]uint64
-	Octets   uint64    // of NTP
-	Answers  [8]uint64 // packets answered in the kernel, by version; they are in the tables too
-}
-
-// Packets returns how many packets passed.
-func (t *Traffic) Packets() (n uint64) {
-	for v := range Verdicts {
-		n += t.Verdict(Verdict(v))
-	}
-	return n
-}
-
-// Verdict returns how many packets met a verdict.
-func (t *Traffic) Verdict(v Verdict) uint64 { return t.Verdicts[0][v] + t.Verdicts[1][v] }
-
-func (t *Traffic) add(c *ntpCounters) {
+// add adds the counts of a processor.
+func add(t *Traffic, c *ntpCounters) {
 	for family := range t.Verdicts {
-		for v := range Verdicts {
+		for v := range traffic.Verdicts {
 			t.Verdicts[family][v] += c.Verdicts[family][v]
 		}
 	}
@@ -83,6 +38,7 @@ func (t *Traffic) add(c *ntpCounters) {
 		t.Sizes[i] += c.Sizes[i]
 	}
 	t.Octets += c.Octets
+	t.Hardware += c.Hardware
 	for version := range t.Answers {
 		t.Answers[version] += c.Answers[version]
 	}
@@ -113,19 +69,12 @@ func (f *Fastpath) Counters() (list []Interface, err error) {
 				return nil, fmt.Errorf("read counters: %w", err)
 			}
 			for c := range each {
-				t.add(&each[c])
+				add(t, &each[c])
 			}
 		}
 		list = append(list, i)
 	}
 	return list, nil
-}
-
-// Histogram counts durations: bucket i has those below 2^i ns that are in none
-// before; the last one has the rest.
-type Histogram struct {
-	Buckets [32]uint64     `json:"buckets"`
-	Sum     clock.Interval `json:"sum"` // of all of them
 }
 
 // Histograms are what the egress program measures.
@@ -146,13 +95,13 @@ func (f *Fastpath) Histograms() (h Histograms, err error) {
 		return h, fmt.Errorf("read histograms: %w", err)
 	}
 	for i := range each {
-		h.Residence.add(&each[i].Residence, each[i].ResidenceSum)
-		h.Correction.add(&each[i].Correction, each[i].CorrectionSum)
+		spread(&h.Residence, &each[i].Residence, each[i].ResidenceSum)
+		spread(&h.Correction, &each[i].Correction, each[i].CorrectionSum)
 	}
 	return h, nil
 }
 
-func (h *Histogram) add(buckets *[32]uint64, sum uint64) {
+func spread(h *Histogram, buckets *[32]uint64, sum uint64) {
 	for b := range h.Buckets {
 		h.Buckets[b] += buckets[b]
 	}

@@ -12,7 +12,8 @@
 //
 // Privileges are needed to load and attach. Everything else works on file
 // descriptors and goes on working when they are dropped. Nothing is pinned: when
-// the process ends, however it does, the programs are gone.
+// the process ends, however it does, the programs are gone, but for filters of old
+// kernels (clsact.go).
 package fastpath
 
 import (
@@ -44,7 +45,9 @@ type Fastpath struct {
 	objs       ntpObjects
 	spec       *ebpf.CollectionSpec
 	features   Features
-	globals    *ebpf.Memory // .bss
+	hardware   *ebpf.ProgramSpec // what is loaded for one interface at a time
+	bss        *ebpf.Map
+	globals    *ebpf.Memory // of bss
 	clients    *ebpf.Memory
 	stamps     *ebpf.Memory
 	sets       uint32
@@ -75,6 +78,11 @@ func Load(c Config) (*Fastpath, error) {
 	}
 	if err := f.load(); err != nil {
 		return nil, err
+	}
+	if !f.features.Has(TCX) {
+		if err := sweep(); err != nil {
+			return nil, errors.Join(fmt.Errorf("remove filters of a process that ended: %w", err), f.Close())
+		}
 	}
 	for _, m := range []struct {
 		to  **ebpf.Memory
@@ -112,16 +120,20 @@ func (f *Fastpath) load() error {
 		f.spec.Programs["ntp_ingress"].Flags &^= xdpHasFrags
 	}
 	if !f.features.Has(TCX) {
-		delete(f.spec.Programs, "ntp_egress")
-		delete(f.spec.Programs, "ntp_watch")
+		for _, name := range []string{"ntp_egress", "ntp_watch"} {
+			f.spec.Programs[name].AttachType = ebpf.AttachNone
+		}
 	}
+	f.hardware = f.spec.Programs["ntp_hardware"]
+	delete(f.spec.Programs, f.hardware.Name)
 	coll, err := ebpf.NewCollection(f.spec)
 	if err != nil {
 		return refusal("load eBPF programs", err)
 	}
 	defer coll.Close() // what is taken out of it stays
 	f.objs = take(coll)
-	if f.globals, err = coll.Maps[".bss"].Memory(); err != nil {
+	f.bss = coll.DetachMap(".bss")
+	if f.globals, err = f.bss.Memory(); err != nil {
 		return errors.Join(fmt.Errorf("map .bss: %w", err), f.Close())
 	}
 	return nil
@@ -156,7 +168,8 @@ func (f *Fastpath) Close() error {
 	var errs []error
 	for i, a := range f.ifaces {
 		if a != nil {
-			errs = append(errs, a.close())
+			// What cannot be removed shall at least do nothing.
+			errs = append(errs, f.note(i, 0, false), a.close())
 			f.ifaces[i] = nil
 		}
 	}
@@ -164,7 +177,7 @@ func (f *Fastpath) Close() error {
 		errs = append(errs, p.Close())
 	}
 	o := &f.objs
-	for _, m := range []*ebpf.Map{o.Access0, o.Access1, o.Clients, o.Counts, o.Histograms, o.Own, o.Sockets, o.Stamps, o.Turns} {
+	for _, m := range []*ebpf.Map{o.Access0, o.Access1, o.Clients, o.Counts, o.Histograms, o.Own, o.Sockets, o.Stamps, o.Turns, f.bss} {
 		errs = append(errs, m.Close())
 	}
 	f.objs = ntpObjects{}
@@ -178,16 +191,20 @@ var ErrClosed = errors.New("fastpath: closed")
 // is an array. The programs read numbers whole, and more than a number only
 // after an index was turned to it.
 func (f *Fastpath) set(name string, i int, v any) error {
+	if err := f.write(int64(f.spec.Variables[name].Offset)+int64(i*binary.Size(v)), v); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// write writes v into the memory of the programs.
+func (f *Fastpath) write(at int64, v any) error {
 	if f.objs.NtpIngress == nil {
 		return ErrClosed
 	}
 	b, err := binary.Append(nil, binary.LittleEndian, v)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", name, err)
+	if err == nil {
+		_, err = f.globals.WriteAt(b, at)
 	}
-	at := int64(f.spec.Variables[name].Offset) + int64(i*len(b))
-	if _, err := f.globals.WriteAt(b, at); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
+	return err
 }

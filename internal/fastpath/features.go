@@ -37,7 +37,7 @@ var about = [featureCount]struct{ name, since, cost string }{
 	XDP:   {"XDP links", "5.9", "nothing is counted, stamped or answered in the kernel"},
 	Frags: {"XDP on large frames", "5.18", "nothing is answered in the kernel on interfaces with an MTU above some 3500 octets"},
 	TAI:   {"CLOCK_TAI in programs (bpf_ktime_get_tai_ns)", "6.1", "nothing is answered in the kernel, and no transmit timestamp corrected"},
-	TCX:   {"tc links (tcx)", "6.6", "what leaves is not counted, and no transmit timestamp corrected"},
+	TCX:   {"tc links (tcx)", "6.6", "filters are used in their place, and what a killed daemon leaves there is removed by the next start only"},
 }
 
 func (f Feature) String() string { return about[f].name }

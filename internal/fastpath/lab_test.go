@@ -15,6 +15,7 @@ import (
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
+	"foliot/internal/traffic"
 )
 
 // Actions of linux/bpf.h.
@@ -121,8 +122,8 @@ func (b *bench) verdict(data []byte) (Verdict, uint32, []byte) {
 	before := b.traffic()
 	action, out := b.run(data)
 	after := b.traffic()
-	found := Verdict(Verdicts)
-	for v := range Verdict(Verdicts) {
+	found := Verdict(traffic.Verdicts)
+	for v := range Verdict(traffic.Verdicts) {
 		switch after.In.Verdict(v) - before.In.Verdict(v) {
 		case 0:
 		case 1:
@@ -131,7 +132,7 @@ func (b *bench) verdict(data []byte) (Verdict, uint32, []byte) {
 			b.Fatalf("%v is counted twice", v)
 		}
 	}
-	if found != Verdict(Verdicts) && after.In.Packets()-before.In.Packets() != 1 {
+	if found != Verdict(traffic.Verdicts) && after.In.Packets()-before.In.Packets() != 1 {
 		b.Fatalf("a packet is counted %d times", after.In.Packets()-before.In.Packets())
 	}
 	return found, action, out

@@ -20,6 +20,7 @@ type ntpCounters struct {
 	Sizes    [8]uint64
 	Octets   uint64
 	Answers  [8]uint64
+	Hardware uint64
 }
 
 type ntpDurations struct {
@@ -28,6 +29,19 @@ type ntpDurations struct {
 	Correction    [32]uint64
 	ResidenceSum  uint64
 	CorrectionSum uint64
+}
+
+type ntpHardware struct {
+	_     structs.HostLayout
+	Lines [4]struct {
+		_     structs.HostLayout
+		Clock uint64
+		Tai   uint64
+		Lease uint64
+		Rate  int64
+	}
+	Index  uint32
+	Unused uint32
 }
 
 type ntpInterface struct {
@@ -143,9 +157,11 @@ const (
 	ntpMapStamps       = "stamps"
 	ntpMapTurns        = "turns"
 	ntpProgNtpEgress   = "ntp_egress"
+	ntpProgNtpHardware = "ntp_hardware"
 	ntpProgNtpIngress  = "ntp_ingress"
 	ntpProgNtpWatch    = "ntp_watch"
 	ntpVarClientSets   = "client_sets"
+	ntpVarHardwares    = "hardwares"
 	ntpVarHasTai       = "has_tai"
 	ntpVarHashKey      = "hash_key"
 	ntpVarInterfaces   = "interfaces"
@@ -199,9 +215,10 @@ type ntpSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type ntpProgramSpecs struct {
-	NtpEgress  *ebpf.ProgramSpec `ebpf:"ntp_egress"`
-	NtpIngress *ebpf.ProgramSpec `ebpf:"ntp_ingress"`
-	NtpWatch   *ebpf.ProgramSpec `ebpf:"ntp_watch"`
+	NtpEgress   *ebpf.ProgramSpec `ebpf:"ntp_egress"`
+	NtpHardware *ebpf.ProgramSpec `ebpf:"ntp_hardware"`
+	NtpIngress  *ebpf.ProgramSpec `ebpf:"ntp_ingress"`
+	NtpWatch    *ebpf.ProgramSpec `ebpf:"ntp_watch"`
 }
 
 // ntpMapSpecs contains maps before they are loaded into the kernel.
@@ -224,6 +241,7 @@ type ntpMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ntpVariableSpecs struct {
 	ClientSets   *ebpf.VariableSpec `ebpf:"client_sets"`
+	Hardwares    *ebpf.VariableSpec `ebpf:"hardwares"`
 	HasTai       *ebpf.VariableSpec `ebpf:"has_tai"`
 	HashKey      *ebpf.VariableSpec `ebpf:"hash_key"`
 	Interfaces   *ebpf.VariableSpec `ebpf:"interfaces"`
@@ -285,6 +303,7 @@ func (m *ntpMaps) Close() error {
 // It can be passed to loadNtpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ntpVariables struct {
 	ClientSets   *ebpf.Variable `ebpf:"client_sets"`
+	Hardwares    *ebpf.Variable `ebpf:"hardwares"`
 	HasTai       *ebpf.Variable `ebpf:"has_tai"`
 	HashKey      *ebpf.Variable `ebpf:"hash_key"`
 	Interfaces   *ebpf.Variable `ebpf:"interfaces"`
@@ -300,14 +319,16 @@ type ntpVariables struct {
 //
 // It can be passed to loadNtpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ntpPrograms struct {
-	NtpEgress  *ebpf.Program `ebpf:"ntp_egress"`
-	NtpIngress *ebpf.Program `ebpf:"ntp_ingress"`
-	NtpWatch   *ebpf.Program `ebpf:"ntp_watch"`
+	NtpEgress   *ebpf.Program `ebpf:"ntp_egress"`
+	NtpHardware *ebpf.Program `ebpf:"ntp_hardware"`
+	NtpIngress  *ebpf.Program `ebpf:"ntp_ingress"`
+	NtpWatch    *ebpf.Program `ebpf:"ntp_watch"`
 }
 
 func (p *ntpPrograms) Close() error {
 	return _NtpClose(
 		p.NtpEgress,
+		p.NtpHardware,
 		p.NtpIngress,
 		p.NtpWatch,
 	)

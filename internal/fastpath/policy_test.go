@@ -14,6 +14,7 @@ import (
 	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
+	"foliot/internal/traffic"
 )
 
 // ask sends a plain request from an address.
@@ -52,9 +53,9 @@ func TestAccess(t *testing.T) {
 		b.publish()
 		for range 40 {
 			for _, a := range []netip.Addr{random4(), random6()} {
-				want := Denied
+				want := traffic.Denied
 				if table.Allowed(a) {
-					want = Answered
+					want = traffic.Answered
 				}
 				if v := b.ask(a); v != want {
 					t.Fatalf("round %d, rules %v: %v: %v, want %v", round, rules, a, v, want)
@@ -64,7 +65,7 @@ func TestAccess(t *testing.T) {
 	}
 	b.must(b.SetPolicy(nil, nil))
 	b.publish()
-	if v := b.ask(random4()); v != Denied {
+	if v := b.ask(random4()); v != traffic.Denied {
 		t.Errorf("nobody is allowed, and %v", v)
 	}
 }
@@ -75,12 +76,12 @@ func TestNoPolicy(t *testing.T) {
 	b.unset()
 	a := netip.MustParseAddr("10.0.0.1")
 	b.must(b.Serve("lo", false))
-	if v := b.ask(a); v != Seen {
+	if v := b.ask(a); v != traffic.Seen {
 		t.Errorf("%v", v)
 	}
 	b.must(b.Serve("lo", true))
 	for range 2 {
-		if v := b.ask(a); v != Denied {
+		if v := b.ask(a); v != traffic.Denied {
 			t.Errorf("%v, want it denied", v)
 		}
 	}
@@ -111,8 +112,8 @@ func TestDeniedRequestsOfAllKinds(t *testing.T) {
 		}
 		want := tt.want
 		switch want {
-		case Answered, UpInterleaved, UpVersion, UpLength:
-			want = Denied
+		case traffic.Answered, traffic.UpInterleaved, traffic.UpVersion, traffic.UpLength:
+			want = traffic.Denied
 		}
 		if len(f.payload)+f.udpLen < ntp.HeaderLen-8 || len(f.payload) < ntp.HeaderLen {
 			want = tt.want
@@ -146,11 +147,11 @@ func TestLimitLikeUserSpace(t *testing.T) {
 			now := r.wall
 			d := m.table.Hit(clientlog.PrefixOf(a), now, 4, limit, func() uint64 { return 1 })
 			switch v := b.ask(a); {
-			case v == Answered && d == clientlog.Pass:
+			case v == traffic.Answered && d == clientlog.Pass:
 				passed++
-			case v == Limited && d == clientlog.Drop && i >= tt.burst:
+			case v == traffic.Limited && d == clientlog.Drop && i >= tt.burst:
 				dropped++
-			case v == Answered && d == clientlog.Drop:
+			case v == traffic.Answered && d == clientlog.Drop:
 				// The leak, of which this model has none; it takes what is in the
 				// bucket there as well.
 			default:
@@ -185,7 +186,7 @@ func TestLeakAndKisses(t *testing.T) {
 			if kod > 0 {
 				kiss = (n - pass) / float64(int(1)<<kod)
 			}
-			for v, want := range map[Verdict]float64{Answered: pass, Kissed: kiss, Limited: n - pass - kiss} {
+			for v, want := range map[Verdict]float64{traffic.Answered: pass, traffic.Kissed: kiss, traffic.Limited: n - pass - kiss} {
 				if d := counts[v] - want; d*d > 36*max(want, 1) {
 					t.Errorf("leak %d, kod %d: %v %v times, want about %v", leak, kod, v, counts[v], want)
 				}
@@ -204,7 +205,7 @@ func TestKiss(t *testing.T) {
 			b.publish()
 			f := plain(v6)
 			v, _, out := b.verdict(f.bytes())
-			if v != Kissed {
+			if v != traffic.Kissed {
 				continue
 			}
 			kissed = true
@@ -236,9 +237,9 @@ func TestOneBudget(t *testing.T) {
 	edit(func(p *ntp.Packet) { p.Origin, p.Receive = 3, 7 })(&interleaved)
 	for i := range 4 {
 		b.publish()
-		data, want := f.bytes(), Answered
+		data, want := f.bytes(), traffic.Answered
 		if i%2 == 1 {
-			data, want = interleaved.bytes(), UpInterleaved
+			data, want = interleaved.bytes(), traffic.UpInterleaved
 		}
 		if v, _, _ := b.verdict(data); v != want {
 			t.Errorf("request %d: %v, want %v", i, v, want)
@@ -250,7 +251,7 @@ func TestOneBudget(t *testing.T) {
 		if i%2 == 1 {
 			data = interleaved.bytes()
 		}
-		if v, action, _ := b.verdict(data); v == Limited && action == xdpDrop {
+		if v, action, _ := b.verdict(data); v == traffic.Limited && action == xdpDrop {
 			dropped++
 		}
 	}
@@ -268,18 +269,18 @@ func TestPolicyChanges(t *testing.T) {
 		change func()
 		want   Verdict
 	}{
-		{func() {}, Answered},
-		{func() { b.policy(nil, "10.0.0.0/8") }, Answered},
-		{func() { b.policy(nil, "10.20.30.41/32") }, Denied},
-		{func() { b.policy(nil, "10.20.30.40/31") }, Answered},
-		{func() { b.must(b.Serve("lo", false)) }, Seen},
-		{func() { b.must(b.Serve("lo", true)) }, Answered},
-		{func() { _, err := b.SetAddrs(nil); b.must(err) }, UpAddress},
+		{func() {}, traffic.Answered},
+		{func() { b.policy(nil, "10.0.0.0/8") }, traffic.Answered},
+		{func() { b.policy(nil, "10.20.30.41/32") }, traffic.Denied},
+		{func() { b.policy(nil, "10.20.30.40/31") }, traffic.Answered},
+		{func() { b.must(b.Serve("lo", false)) }, traffic.Seen},
+		{func() { b.must(b.Serve("lo", true)) }, traffic.Answered},
+		{func() { _, err := b.SetAddrs(nil); b.must(err) }, traffic.UpAddress},
 		{func() {
 			_, err := b.SetAddrs([]Own{{Addr: server4.Addr(), Interface: lo + 1}})
 			b.must(err)
-		}, UpAddress},
-		{func() { _, err := b.SetAddrs([]Own{{Addr: server4.Addr()}}); b.must(err) }, Answered},
+		}, traffic.UpAddress},
+		{func() { _, err := b.SetAddrs([]Own{{Addr: server4.Addr()}}); b.must(err) }, traffic.Answered},
 	} {
 		step.change()
 		b.publish()
@@ -314,9 +315,9 @@ func TestOwnAddresses(t *testing.T) {
 		f.to = netip.AddrPortFrom(o.Addr, 123)
 		b.publish()
 		switch v, _, _ := b.verdict(f.bytes()); v {
-		case Answered:
+		case traffic.Answered:
 			answered++
-		case UpAddress:
+		case traffic.UpAddress:
 		default:
 			t.Errorf("%v: %v", o.Addr, v)
 		}

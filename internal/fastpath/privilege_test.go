@@ -22,10 +22,15 @@ import (
 
 	"foliot/internal/clientlog"
 	"foliot/internal/responder"
+	"foliot/internal/traffic"
+	"foliot/tests/netns"
 )
 
 // role is the environment variable that makes this program a child of its tests.
 const role = "FOLIOT_FASTPATH_ROLE"
+
+// oldKernel is the variable that makes a child do as if there was no tcx.
+const oldKernel = "FOLIOT_FASTPATH_OLD"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
@@ -55,7 +60,11 @@ func loadOnly() string {
 
 // attachAndStay attaches the programs to an interface and waits for its end.
 func attachAndStay(name string) string {
-	f, err := Load(Config{})
+	var without []Feature
+	if os.Getenv(oldKernel) != "" {
+		without = []Feature{TCX}
+	}
+	f, err := Load(Config{Without: without})
 	if err == nil {
 		_, err = f.Attach(name, Native)
 	}
@@ -162,13 +171,7 @@ func TestDropped(t *testing.T) {
 func TestKilled(t *testing.T) {
 	l := newLab(t)
 	before := l.attachedPrograms()
-	p, err := l.lab.Start("stay", l.inServer("stay"))
-	l.must(err)
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(p.Log(), "attached"); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) || !p.Running() {
-			t.Fatalf("not attached: %s", p.Log())
-		}
-	}
+	p := l.stay("")
 	if got := l.attachedPrograms(); got == before {
 		t.Fatalf("attached are %s, as before", got)
 	}
@@ -180,6 +183,21 @@ func TestKilled(t *testing.T) {
 		}
 	}
 	t.Errorf("10 s after the process was killed %s are attached, want %s", got, before)
+}
+
+// stay starts a child that attaches the programs, as on an old kernel if old says so.
+func (l *lab) stay(old string) *netns.Process {
+	l.Helper()
+	cmd := l.inServer("stay")
+	cmd.Env = append(cmd.Env, oldKernel+"="+old)
+	p, err := l.lab.Start("stay", cmd)
+	l.must(err)
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(p.Log(), "attached"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) || !p.Running() {
+			l.Fatalf("not attached: %s", p.Log())
+		}
+	}
+	return p
 }
 
 // attachedPrograms says what hangs at the server's interface.
@@ -236,12 +254,9 @@ func TestOldKernels(t *testing.T) {
 	b := newBench(t, Config{Without: []Feature{TAI, Frags, TCX}})
 	for range 3 {
 		f := plain(false)
-		if v, action, _ := b.verdict(f.bytes()); v != Seen || action != xdpPass {
+		if v, action, _ := b.verdict(f.bytes()); v != traffic.Seen || action != xdpPass {
 			t.Errorf("without CLOCK_TAI: %v", v)
 		}
-	}
-	if b.objs.NtpEgress != nil || b.objs.NtpWatch != nil {
-		t.Error("without tcx its programs are loaded")
 	}
 	n := 0
 	for c := range b.Clients() {

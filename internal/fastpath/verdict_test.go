@@ -15,6 +15,7 @@ import (
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
+	"foliot/internal/traffic"
 )
 
 func address(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
@@ -24,7 +25,7 @@ func rule(allow bool, prefix string) acl.Rule {
 }
 
 // notNTP is the verdict of what is not even counted.
-const notNTP = Verdict(Verdicts)
+const notNTP = Verdict(traffic.Verdicts)
 
 // edit returns a change of the header of a request.
 func edit(change func(p *ntp.Packet)) func(f *frame) {
@@ -42,58 +43,58 @@ var verdicts = []struct {
 	want   Verdict
 	only   int // 4 or 6: over this version of IP only
 }{
-	{"plain", func(f *frame) {}, Answered, 0},
-	{"version 3", edit(func(p *ntp.Packet) { p.Version = 3 }), Answered, 0},
-	{"from the NTP port", func(f *frame) { f.from = netip.AddrPortFrom(f.from.Addr(), 123) }, Answered, 0},
-	{"origin of our transmit timestamp", edit(func(p *ntp.Packet) { p.Origin, p.Receive = 2, 7 }), Answered, 0},
-	{"version 3 with our receive timestamp", edit(func(p *ntp.Packet) { p.Version, p.Origin = 3, 3 }), Answered, 0},
-	{"receive timestamp is transmit timestamp", edit(func(p *ntp.Packet) { p.Origin, p.Receive = 3, p.Transmit }), Answered, 0},
-	{"no checksum", func(f *frame) { f.noChecksum = true }, Answered, 4},
-	{"no checksum over IPv6", func(f *frame) { f.noChecksum = true }, UpChecksum, 6},
-	{"checksum left to the card", func(f *frame) { f.partial = true }, Answered, 0},
-	{"padding of Ethernet", func(f *frame) { f.pad = 18 }, Answered, 0},
-	{"wrong checksum", func(f *frame) { f.badChecksum = true }, UpChecksum, 0},
-	{"wrong checksum of IP", func(f *frame) { f.badIP = true }, UpChecksum, 4},
-	{"version 2", edit(func(p *ntp.Packet) { p.Version = 2 }), UpVersion, 0},
-	{"version 1", edit(func(p *ntp.Packet) { p.Version = 1 }), UpVersion, 0},
-	{"version 5", edit(func(p *ntp.Packet) { p.Version = 5 }), UpVersion, 0},
-	{"interleaved", edit(func(p *ntp.Packet) { p.Origin, p.Receive = 3, 7 }), UpInterleaved, 0},
-	{"symmetric", edit(func(p *ntp.Packet) { p.Mode = ntp.ModeActive }), Seen, 0},
-	{"reply", edit(func(p *ntp.Packet) { p.Mode = ntp.ModeServer }), Seen, 0},
-	{"control message", edit(func(p *ntp.Packet) { p.Mode = 6 }), Seen, 0},
-	{"reply to a client here", func(f *frame) { f.from, f.to = server(f), netip.AddrPortFrom(f.to.Addr(), 4000) }, Seen, 0},
-	{"with a MAC", func(f *frame) { f.payload = append(f.payload, make([]byte, 20)...) }, UpLength, 0},
-	{"too short", func(f *frame) { f.payload = f.payload[:47] }, UpLength, 0},
-	{"an odd octet", func(f *frame) { f.payload = append(f.payload, 0) }, UpLength, 0},
-	{"not ours", func(f *frame) { f.to = netip.AddrPortFrom(f.to.Addr().Next(), 123) }, UpAddress, 0},
-	{"multicast frame", func(f *frame) { f.multicast = true }, UpAddress, 0},
-	{"from nobody", func(f *frame) { f.from = address("0.0.0.0:4000") }, UpAddress, 4},
-	{"from loopback", func(f *frame) { f.from = address("127.0.0.2:4000") }, UpAddress, 4},
-	{"from a multicast group", func(f *frame) { f.from = address("224.0.1.1:4000") }, UpAddress, 4},
-	{"from everybody", func(f *frame) { f.from = address("255.255.255.255:4000") }, UpAddress, 4},
-	{"from nobody", func(f *frame) { f.from = address("[::]:4000") }, UpAddress, 6},
-	{"from loopback", func(f *frame) { f.from = address("[::1]:4000") }, UpAddress, 6},
-	{"from a multicast group", func(f *frame) { f.from = address("[ff02::101]:4000") }, UpAddress, 6},
-	{"from IPv4 in IPv6", func(f *frame) { f.from = address("[::ffff:192.0.2.1]:4000") }, UpAddress, 6},
-	{"from port 0", func(f *frame) { f.from = netip.AddrPortFrom(f.from.Addr(), 0) }, UpForm, 0},
-	{"VLAN", func(f *frame) { f.tags = []uint16{0x8100} }, UpForm, 0},
-	{"VLAN in VLAN", func(f *frame) { f.tags = []uint16{0x88a8, 0x8100} }, UpForm, 0},
+	{"plain", func(f *frame) {}, traffic.Answered, 0},
+	{"version 3", edit(func(p *ntp.Packet) { p.Version = 3 }), traffic.Answered, 0},
+	{"from the NTP port", func(f *frame) { f.from = netip.AddrPortFrom(f.from.Addr(), 123) }, traffic.Answered, 0},
+	{"origin of our transmit timestamp", edit(func(p *ntp.Packet) { p.Origin, p.Receive = 2, 7 }), traffic.Answered, 0},
+	{"version 3 with our receive timestamp", edit(func(p *ntp.Packet) { p.Version, p.Origin = 3, 3 }), traffic.Answered, 0},
+	{"receive timestamp is transmit timestamp", edit(func(p *ntp.Packet) { p.Origin, p.Receive = 3, p.Transmit }), traffic.Answered, 0},
+	{"no checksum", func(f *frame) { f.noChecksum = true }, traffic.Answered, 4},
+	{"no checksum over IPv6", func(f *frame) { f.noChecksum = true }, traffic.UpChecksum, 6},
+	{"checksum left to the card", func(f *frame) { f.partial = true }, traffic.Answered, 0},
+	{"padding of Ethernet", func(f *frame) { f.pad = 18 }, traffic.Answered, 0},
+	{"wrong checksum", func(f *frame) { f.badChecksum = true }, traffic.UpChecksum, 0},
+	{"wrong checksum of IP", func(f *frame) { f.badIP = true }, traffic.UpChecksum, 4},
+	{"version 2", edit(func(p *ntp.Packet) { p.Version = 2 }), traffic.UpVersion, 0},
+	{"version 1", edit(func(p *ntp.Packet) { p.Version = 1 }), traffic.UpVersion, 0},
+	{"version 5", edit(func(p *ntp.Packet) { p.Version = 5 }), traffic.UpVersion, 0},
+	{"interleaved", edit(func(p *ntp.Packet) { p.Origin, p.Receive = 3, 7 }), traffic.UpInterleaved, 0},
+	{"symmetric", edit(func(p *ntp.Packet) { p.Mode = ntp.ModeActive }), traffic.Seen, 0},
+	{"reply", edit(func(p *ntp.Packet) { p.Mode = ntp.ModeServer }), traffic.Seen, 0},
+	{"control message", edit(func(p *ntp.Packet) { p.Mode = 6 }), traffic.Seen, 0},
+	{"reply to a client here", func(f *frame) { f.from, f.to = server(f), netip.AddrPortFrom(f.to.Addr(), 4000) }, traffic.Seen, 0},
+	{"with a MAC", func(f *frame) { f.payload = append(f.payload, make([]byte, 20)...) }, traffic.UpLength, 0},
+	{"too short", func(f *frame) { f.payload = f.payload[:47] }, traffic.UpLength, 0},
+	{"an odd octet", func(f *frame) { f.payload = append(f.payload, 0) }, traffic.UpLength, 0},
+	{"not ours", func(f *frame) { f.to = netip.AddrPortFrom(f.to.Addr().Next(), 123) }, traffic.UpAddress, 0},
+	{"multicast frame", func(f *frame) { f.multicast = true }, traffic.UpAddress, 0},
+	{"from nobody", func(f *frame) { f.from = address("0.0.0.0:4000") }, traffic.UpAddress, 4},
+	{"from loopback", func(f *frame) { f.from = address("127.0.0.2:4000") }, traffic.UpAddress, 4},
+	{"from a multicast group", func(f *frame) { f.from = address("224.0.1.1:4000") }, traffic.UpAddress, 4},
+	{"from everybody", func(f *frame) { f.from = address("255.255.255.255:4000") }, traffic.UpAddress, 4},
+	{"from nobody", func(f *frame) { f.from = address("[::]:4000") }, traffic.UpAddress, 6},
+	{"from loopback", func(f *frame) { f.from = address("[::1]:4000") }, traffic.UpAddress, 6},
+	{"from a multicast group", func(f *frame) { f.from = address("[ff02::101]:4000") }, traffic.UpAddress, 6},
+	{"from IPv4 in IPv6", func(f *frame) { f.from = address("[::ffff:192.0.2.1]:4000") }, traffic.UpAddress, 6},
+	{"from port 0", func(f *frame) { f.from = netip.AddrPortFrom(f.from.Addr(), 0) }, traffic.UpForm, 0},
+	{"VLAN", func(f *frame) { f.tags = []uint16{0x8100} }, traffic.UpForm, 0},
+	{"VLAN in VLAN", func(f *frame) { f.tags = []uint16{0x88a8, 0x8100} }, traffic.UpForm, 0},
 	{"three VLANs", func(f *frame) { f.tags = []uint16{0x88a8, 0x8100, 0x8100} }, notNTP, 0},
-	{"IP options", func(f *frame) { f.options = 8 }, UpForm, 4},
-	{"all IP options", func(f *frame) { f.options = 40 }, UpForm, 4},
-	{"more fragments", func(f *frame) { f.fragment = 0x2000 }, UpForm, 4},
+	{"IP options", func(f *frame) { f.options = 8 }, traffic.UpForm, 4},
+	{"all IP options", func(f *frame) { f.options = 40 }, traffic.UpForm, 4},
+	{"more fragments", func(f *frame) { f.fragment = 0x2000 }, traffic.UpForm, 4},
 	{"a later fragment", func(f *frame) { f.fragment = 0x2005 }, notNTP, 4},
-	{"do not fragment", func(f *frame) { f.fragment = 0x4000 }, Answered, 4},
-	{"hop-by-hop options", func(f *frame) { f.headers = []byte{0} }, UpForm, 6},
-	{"long destination options", func(f *frame) { f.headers, f.options = []byte{60, 43}, 64 }, UpForm, 6},
-	{"six extension headers", func(f *frame) { f.headers = []byte{0, 60, 43, 60, 60, 60} }, UpForm, 6},
+	{"do not fragment", func(f *frame) { f.fragment = 0x4000 }, traffic.Answered, 4},
+	{"hop-by-hop options", func(f *frame) { f.headers = []byte{0} }, traffic.UpForm, 6},
+	{"long destination options", func(f *frame) { f.headers, f.options = []byte{60, 43}, 64 }, traffic.UpForm, 6},
+	{"six extension headers", func(f *frame) { f.headers = []byte{0, 60, 43, 60, 60, 60} }, traffic.UpForm, 6},
 	{"seven extension headers", func(f *frame) { f.headers = []byte{0, 60, 43, 60, 60, 60, 60} }, notNTP, 6},
-	{"first fragment", func(f *frame) { f.headers, f.fragment = []byte{44}, 1 }, UpForm, 6},
+	{"first fragment", func(f *frame) { f.headers, f.fragment = []byte{44}, 1 }, traffic.UpForm, 6},
 	{"a later fragment", func(f *frame) { f.headers, f.fragment = []byte{44}, 0x101 }, notNTP, 6},
 	{"authentication header", func(f *frame) { f.headers = []byte{51} }, notNTP, 6},
-	{"UDP claims more", func(f *frame) { f.udpLen, f.noChecksum = 8, true }, UpLength, 0},
-	{"UDP claims nothing", func(f *frame) { f.udpLen, f.noChecksum = -56, true }, UpLength, 0},
-	{"frame ends in NTP", func(f *frame) { f.cut = 1 }, UpForm, 0},
+	{"UDP claims more", func(f *frame) { f.udpLen, f.noChecksum = 8, true }, traffic.UpLength, 0},
+	{"UDP claims nothing", func(f *frame) { f.udpLen, f.noChecksum = -56, true }, traffic.UpLength, 0},
+	{"frame ends in NTP", func(f *frame) { f.cut = 1 }, traffic.UpForm, 0},
 	{"frame ends in UDP", func(f *frame) { f.cut = 50 }, notNTP, 0},
 	{"frame ends in IP", func(f *frame) { f.cut = 60 }, notNTP, 0},
 	{"another port", func(f *frame) { f.to = netip.AddrPortFrom(f.to.Addr(), 53) }, notNTP, 0},
@@ -107,9 +108,9 @@ func server(f *frame) netip.AddrPort { return netip.AddrPortFrom(f.from.Addr(), 
 
 func actionOf(v Verdict) uint32 {
 	switch v {
-	case Answered, Kissed:
+	case traffic.Answered, traffic.Kissed:
 		return xdpTX
-	case Denied, Limited:
+	case traffic.Denied, traffic.Limited:
 		return xdpDrop
 	}
 	return xdpPass
@@ -225,9 +226,9 @@ func TestLengths(t *testing.T) {
 			if n%100 == 0 {
 				b.publish()
 			}
-			want := UpLength
+			want := traffic.UpLength
 			if n == ntp.HeaderLen {
-				want = Answered
+				want = traffic.Answered
 			}
 			if v, action, _ := b.verdict(f.bytes()); v != want || action != actionOf(want) {
 				t.Fatalf("%d octets: verdict %d, action %d, want %v", n, v, action, want)
@@ -244,11 +245,11 @@ func TestEveryHeader(t *testing.T) {
 		f := plain(lvm&1 == 0)
 		f.payload[0] = byte(lvm)
 		version, mode := lvm>>3&7, lvm&7
-		want := Seen
+		want := traffic.Seen
 		if mode == 3 {
-			want = UpVersion
+			want = traffic.UpVersion
 			if version == 3 || version == 4 {
-				want = Answered
+				want = traffic.Answered
 			}
 		}
 		b.publish()
@@ -256,9 +257,9 @@ func TestEveryHeader(t *testing.T) {
 		if v != want {
 			t.Errorf("first octet %#x: verdict %d, want %v", lvm, v, want)
 		}
-		if v == Answered {
+		if v == traffic.Answered {
 			b.reply("first octet", &f, out)
-			if again, _, _ := b.verdict(out); again == Answered {
+			if again, _, _ := b.verdict(out); again == traffic.Answered {
 				t.Errorf("first octet %#x: the answer is answered", lvm)
 			}
 		}
@@ -283,7 +284,7 @@ func TestPoll(t *testing.T) {
 		f.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, 1, byte(tt.asked)}), 4000)
 		b.publish()
 		v, _, out := b.verdict(f.bytes())
-		if got := int8(out[14+28+2]); v != Answered || got != tt.want {
+		if got := int8(out[14+28+2]); v != traffic.Answered || got != tt.want {
 			t.Errorf("poll %d is answered with %d (%v), want %d", tt.asked, got, v, tt.want)
 		}
 	}
@@ -397,28 +398,28 @@ func TestLease(t *testing.T) {
 			t.Errorf("%s: %v, want %v", when, v, want)
 		}
 	}
-	verdict(Answered, "fresh")
+	verdict(traffic.Answered, "fresh")
 	b.must(b.Withdraw())
-	verdict(UpLease, "withdrawn")
+	verdict(traffic.UpLease, "withdrawn")
 	b.publish()
-	verdict(Answered, "fresh again")
+	verdict(traffic.Answered, "fresh again")
 	b.snap.Leap = ntp.LeapUnsync
 	b.publish()
-	verdict(UpLease, "unsynchronised")
+	verdict(traffic.UpLease, "unsynchronised")
 	b.snap.Leap = ntp.LeapNone
 	b.must(b.Publish(&b.snap, 300*clock.Millisecond, Leads{}))
-	verdict(Answered, "for 0.3 s")
+	verdict(traffic.Answered, "for 0.3 s")
 	time.Sleep(350 * time.Millisecond)
-	verdict(UpLease, "after 0.35 s")
+	verdict(traffic.UpLease, "after 0.35 s")
 	b.tai = func() (taiReading, error) {
 		r, err := readTAI()
 		return taiReading{r.tai + 1e9, r.wall.Add(clock.Second)}, err
 	}
 	b.publish()
-	verdict(UpLease, "when the clock was set back")
+	verdict(traffic.UpLease, "when the clock was set back")
 	b.tai = readTAI
 	b.must(b.Publish(&b.snap, math.MaxInt64, Leads{}))
-	verdict(Answered, "with the longest lease")
+	verdict(traffic.Answered, "with the longest lease")
 }
 
 // TestMark: answers have the DSCP that is asked for, and a right checksum.
@@ -428,7 +429,7 @@ func TestMark(t *testing.T) {
 		b.must(b.Mark(dscp))
 		for _, v6 := range []bool{false, true} {
 			v, _, out := b.verdict(plain(v6).bytes())
-			if v != Answered {
+			if v != traffic.Answered {
 				t.Fatalf("verdict %v", v)
 			}
 			ip := out[14:]

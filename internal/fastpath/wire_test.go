@@ -20,6 +20,7 @@ import (
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
+	"foliot/internal/traffic"
 	"foliot/tests/netns"
 )
 
@@ -34,12 +35,12 @@ type lab struct {
 	stop           chan struct{}
 }
 
-func newLab(t testing.TB) *lab {
+func newLab(t testing.TB, without ...Feature) *lab {
 	t.Helper()
 	if err := netns.Ready(); err != nil {
 		able(t, fmt.Errorf("%w: %w", err, errors.ErrUnsupported))
 	}
-	f, err := Load(Config{Clients: 1 << 20, Key: clientlog.HashKey{3, 4}})
+	f, err := Load(Config{Clients: 1 << 20, Key: clientlog.HashKey{3, 4}, Without: without})
 	able(t, err)
 	l := &lab{TB: t, Fastpath: f, stop: make(chan struct{})}
 	t.Cleanup(l.close)
@@ -212,7 +213,7 @@ func TestChronyd(t *testing.T) {
 					t.Fatalf("attached in mode %v", got)
 				}
 				l.follow(v6, "")
-				if n := l.traffic().In.Verdict(Answered); n < 3 {
+				if n := l.traffic().In.Verdict(traffic.Answered); n < 3 {
 					t.Errorf("%d requests were answered in the kernel", n)
 				}
 			})
@@ -229,9 +230,9 @@ func TestInterleaved(t *testing.T) {
 	s, _ := l.serve(l.link.B4)
 	l.follow(false, "xleave")
 	in := l.traffic().In
-	if in.Verdict(Answered) == 0 || in.Verdict(UpInterleaved) < 2 || s.Counters.Answered() < 2 || s.Counters.Interleaved == 0 {
+	if in.Verdict(traffic.Answered) == 0 || in.Verdict(traffic.UpInterleaved) < 2 || s.Counters.Answered() < 2 || s.Counters.Interleaved == 0 {
 		t.Errorf("%d requests were answered in the kernel, %d went up for interleaved mode; the socket answered %d, %d in that mode",
-			in.Verdict(Answered), in.Verdict(UpInterleaved), s.Counters.Answered(), s.Counters.Interleaved)
+			in.Verdict(traffic.Answered), in.Verdict(traffic.UpInterleaved), s.Counters.Answered(), s.Counters.Interleaved)
 	}
 }
 
@@ -292,7 +293,7 @@ func TestMixedTraffic(t *testing.T) {
 	}
 	i := l.traffic()
 	for v, want := range map[Verdict]uint64{
-		Answered: 2 * rounds, UpVersion: 2 * rounds, UpLength: 4*rounds - 2*rounds, UpInterleaved: 2 * rounds, Seen: 2 * rounds,
+		traffic.Answered: 2 * rounds, traffic.UpVersion: 2 * rounds, traffic.UpLength: 4*rounds - 2*rounds, traffic.UpInterleaved: 2 * rounds, traffic.Seen: 2 * rounds,
 	} {
 		for family := range 2 {
 			if got := i.In.Verdicts[family][v]; got != want/2 {
@@ -344,7 +345,7 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	i := l.traffic()
-	if i.Mode != Watch || i.In.Verdict(Seen) != 20 || i.In.Packets() != 20 || i.Out.Packets() != 20 || s.Counters.Answered() != 20 {
+	if i.Mode != Watch || i.In.Verdict(traffic.Seen) != 20 || i.In.Packets() != 20 || i.Out.Packets() != 20 || s.Counters.Answered() != 20 {
 		t.Errorf("%+v, and the socket answered %d", i, s.Counters.Answered())
 	}
 	for c := range l.Clients() {
@@ -361,7 +362,7 @@ func TestStarved(t *testing.T) {
 	l.attach(Native)
 	s, _ := l.serve(l.link.B4)
 	conn := l.dial(false)
-	count := func() (uint64, uint64) { return l.traffic().In.Verdict(Answered), s.Counters.Answered() }
+	count := func() (uint64, uint64) { return l.traffic().In.Verdict(traffic.Answered), s.Counters.Answered() }
 	l.ask(conn, plainRequest(1))
 	snap := *l.served.Load()
 	snap.Leap = ntp.LeapUnsync

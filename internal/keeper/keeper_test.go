@@ -20,6 +20,7 @@ import (
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/state"
+	"foliot/internal/traffic"
 )
 
 var ethernet = net.HardwareAddr{2, 0, 0, 0, 0, 1}
@@ -199,7 +200,7 @@ func TestReport(t *testing.T) {
 			{Name: "eth0", Mode: "native", Asked: true, Serves: true}, {Name: "eth1", Mode: "watch", Asked: true, Trouble: "held"},
 		}}
 	in := &p.Interfaces[0].In
-	in.Verdicts[1][fastpath.Answered], in.Verdicts[0][fastpath.Limited] = 1001, 1002
+	in.Verdicts[1][traffic.Answered], in.Verdicts[0][traffic.Limited] = 1001, 1002
 	in.Kinds[3][ntp.ModeClient], in.Sizes[1], in.Octets = 1003, 1004, 1005
 	p.Residence.Buckets[12], p.Residence.Sum = 1006, 1006*3000
 	var text, doc bytes.Buffer
@@ -224,14 +225,14 @@ func TestReport(t *testing.T) {
 // TestServed: requests that ended in the kernel are counted as the responder does.
 func TestServed(t *testing.T) {
 	var f fastpath.Interface
-	for v := range fastpath.Verdicts {
+	for v := range traffic.Verdicts {
 		f.In.Verdicts[0][v], f.In.Verdicts[1][v] = uint64(100+v), uint64(200+v)
 	}
 	f.In.Answers[3], f.In.Answers[4], f.In.Answers[7] = 5, 6, 7
 	var c responder.Counters
 	served(&c, &f)
-	for from, to := range map[fastpath.Verdict]responder.Verdict{
-		fastpath.Answered: responder.Answer, fastpath.Kissed: responder.Kissed, fastpath.Denied: responder.Denied, fastpath.Limited: responder.Limited,
+	for from, to := range map[traffic.Verdict]responder.Verdict{
+		traffic.Answered: responder.Answer, traffic.Kissed: responder.Kissed, traffic.Denied: responder.Denied, traffic.Limited: responder.Limited,
 	} {
 		if c.Verdicts[to] != uint64(300+2*int(from)) || c.V6[to] != uint64(200+int(from)) {
 			t.Errorf("%v: %d, %d of IPv6", to, c.Verdicts[to], c.V6[to])

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"foliot/internal/clock"
-	"foliot/internal/fastpath"
 	"foliot/internal/state"
+	"foliot/internal/traffic"
 )
 
 // Report writes for people what the programs do.
@@ -31,9 +31,9 @@ func Report(p *state.Programs, out io.Writer) {
 	fmt.Fprintf(out, "\n%-15s %-8s %-7s %12s %12s %12s %12s\n", "Interface", "Mode", "Answers", "Packets in", "answered", "refused", "Packets out")
 	for i := range p.Interfaces {
 		f := &p.Interfaces[i]
-		refused := f.In.Verdict(fastpath.Denied) + f.In.Verdict(fastpath.Limited)
+		refused := f.In.Verdict(traffic.Denied) + f.In.Verdict(traffic.Limited)
 		fmt.Fprintf(out, "%-15s %-8s %-7s %12d %12d %12d %12d\n", f.Name, f.Mode, yes(f), f.In.Packets(),
-			f.In.Verdict(fastpath.Answered)+f.In.Verdict(fastpath.Kissed), refused, f.Out.Packets())
+			f.In.Verdict(traffic.Answered)+f.In.Verdict(traffic.Kissed), refused, f.Out.Packets())
 	}
 	for i := range p.Interfaces {
 		if f := &p.Interfaces[i]; f.Trouble != "" {
@@ -80,7 +80,7 @@ func yes(f *state.ProgramAt) string {
 }
 
 // spread describes a histogram by the bounds that half and most of it are below.
-func spread(h *fastpath.Histogram) string {
+func spread(h *traffic.Histogram) string {
 	n := uint64(0)
 	for _, c := range h.Buckets {
 		n += c
@@ -93,7 +93,7 @@ func spread(h *fastpath.Histogram) string {
 }
 
 // below returns the end of the bucket that a part of all n is below.
-func below(h *fastpath.Histogram, n uint64, part float64) time.Duration {
+func below(h *traffic.Histogram, n uint64, part float64) time.Duration {
 	sum := uint64(0)
 	for i, c := range h.Buckets {
 		if sum += c; float64(sum) >= part*float64(n) {
@@ -107,15 +107,15 @@ func below(h *fastpath.Histogram, n uint64, part float64) time.Duration {
 func details(f *state.ProgramAt, out io.Writer) {
 	for _, way := range []struct {
 		name string
-		t    *fastpath.Traffic
+		t    *traffic.Traffic
 	}{{"in", &f.In}, {"out", &f.Out}} {
 		t := way.t
 		if t.Packets() == 0 {
 			continue
 		}
 		var verdicts, kinds, sizes []string
-		for v := range fastpath.Verdicts {
-			verdicts = named(verdicts, fastpath.Verdict(v).String(), t.Verdict(fastpath.Verdict(v)))
+		for v := range traffic.Verdicts {
+			verdicts = named(verdicts, traffic.Verdict(v).String(), t.Verdict(traffic.Verdict(v)))
 		}
 		for version := range t.Kinds {
 			for mode, n := range t.Kinds[version] {
@@ -123,7 +123,7 @@ func details(f *state.ProgramAt, out io.Writer) {
 			}
 		}
 		for i, n := range t.Sizes {
-			sizes = named(sizes, fastpath.SizeNames[i], n)
+			sizes = named(sizes, traffic.SizeNames[i], n)
 		}
 		fmt.Fprintf(out, "\n%s %s:\n  verdicts  %s\n  kinds     %s\n  octets    %s\n", f.Name, way.name,
 			strings.Join(verdicts, ", "), strings.Join(kinds, ", "), strings.Join(sizes, ", "))
@@ -165,11 +165,11 @@ func JSON(p *state.Programs, out io.Writer) error {
 }
 
 // document is the traffic in one direction, what occurred of it.
-func document(t *fastpath.Traffic) map[string]any {
+func document(t *traffic.Traffic) map[string]any {
 	verdicts, kinds, sizes := make(map[string][2]uint64), make(map[string]uint64), make(map[string]uint64)
-	for v := range fastpath.Verdicts {
-		if t.Verdict(fastpath.Verdict(v)) > 0 {
-			verdicts[fastpath.Verdict(v).String()] = [2]uint64{t.Verdicts[0][v], t.Verdicts[1][v]}
+	for v := range traffic.Verdicts {
+		if t.Verdict(traffic.Verdict(v)) > 0 {
+			verdicts[traffic.Verdict(v).String()] = [2]uint64{t.Verdicts[0][v], t.Verdicts[1][v]}
 		}
 	}
 	for version := range t.Kinds {
@@ -181,7 +181,7 @@ func document(t *fastpath.Traffic) map[string]any {
 	}
 	for i, n := range t.Sizes {
 		if n > 0 {
-			sizes[fastpath.SizeNames[i]] = n
+			sizes[traffic.SizeNames[i]] = n
 		}
 	}
 	return map[string]any{"packets": t.Packets(), "octets": t.Octets, "verdicts_ipv4_ipv6": verdicts, "kinds": kinds, "sizes": sizes}

@@ -12,6 +12,7 @@ import (
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/state"
+	"foliot/internal/traffic"
 )
 
 // Loaded tells whether there are programs.
@@ -99,9 +100,9 @@ func (k *Keeper) interfaces(list []fastpath.Interface, sum *responder.Counters) 
 // served adds the requests that ended in the kernel at an interface, as the
 // responder counts them. What went up is counted there.
 func served(c *responder.Counters, f *fastpath.Interface) {
-	for from, to := range map[fastpath.Verdict]responder.Verdict{
-		fastpath.Answered: responder.Answer, fastpath.Kissed: responder.Kissed,
-		fastpath.Denied: responder.Denied, fastpath.Limited: responder.Limited,
+	for from, to := range map[traffic.Verdict]responder.Verdict{
+		traffic.Answered: responder.Answer, traffic.Kissed: responder.Kissed,
+		traffic.Denied: responder.Denied, traffic.Limited: responder.Limited,
 	} {
 		c.Verdicts[to] += f.In.Verdict(from)
 		c.V6[to] += f.In.Verdicts[1][from]

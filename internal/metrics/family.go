@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"foliot/internal/fastpath"
 	"foliot/internal/responder"
 	"foliot/internal/state"
+	"foliot/internal/traffic"
 )
 
 // kind is the type of a family as exposition formats name it.
@@ -69,7 +69,7 @@ func stays(r *responder.Residence) spread {
 
 // measured is the spread of what a program in the kernel measured. Its buckets of no
 // more than some nanoseconds are one.
-func measured(h *fastpath.Histogram) spread {
+func measured(h *traffic.Histogram) spread {
 	const few = 6 // 64 ns
 	d := spread{append([]uint64(nil), h.Buckets[few:]...), 1e-9, few, h.Sum.Seconds()}
 	for _, n := range h.Buckets[:few] {

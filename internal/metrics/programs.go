@@ -3,8 +3,8 @@
 package metrics
 
 import (
-	"foliot/internal/fastpath"
 	"foliot/internal/state"
+	"foliot/internal/traffic"
 )
 
 // aboutPrograms are metrics of the eBPF programs. Of packets only what occurred has
@@ -43,13 +43,13 @@ func aboutPrograms() []family {
 		one(gauge, "foliot_ebpf_onestep_lead_seconds", "Time from the correction of a transmit timestamp to the departure, as learned.",
 			func(s *S) float64 { return s.Programs.Lead.Seconds() }).onlyWhen(loaded),
 		{name: "foliot_ebpf_packets_total", help: "Packets from or to UDP port 123 by what became of them.", kind: counter,
-			labels: []string{"interface", "direction", "family", "verdict"}, each: traffic(packetVerdicts)},
+			labels: []string{"interface", "direction", "family", "verdict"}, each: bothWays(packetVerdicts)},
 		{name: "foliot_ebpf_kinds_total", help: "Packets from or to UDP port 123 by version and mode of NTP.", kind: counter,
-			labels: []string{"interface", "direction", "version", "mode"}, each: traffic(packetKinds)},
+			labels: []string{"interface", "direction", "version", "mode"}, each: bothWays(packetKinds)},
 		{name: "foliot_ebpf_sizes_total", help: "Packets from or to UDP port 123 by octets of NTP.", kind: counter,
-			labels: []string{"interface", "direction", "size"}, each: traffic(packetSizes)},
+			labels: []string{"interface", "direction", "size"}, each: bothWays(packetSizes)},
 		{name: "foliot_ebpf_octets_total", help: "Octets of NTP in packets from or to UDP port 123.", kind: counter,
-			labels: []string{"interface", "direction"}, each: traffic(func(t *fastpath.Traffic, labels []string, put func(sample)) {
+			labels: []string{"interface", "direction"}, each: bothWays(func(t *traffic.Traffic, labels []string, put func(sample)) {
 				put(sample{float64(t.Octets), labels})
 			})},
 		{name: "foliot_ebpf_residence_seconds", help: "Time from the arrival of a request at the interface to the departure of the reply, whoever answers.",
@@ -70,8 +70,8 @@ func perInterface(name, help string, is func(*state.ProgramAt) bool) family {
 		}}
 }
 
-// traffic returns what puts the samples of both directions of each interface.
-func traffic(of func(t *fastpath.Traffic, labels []string, put func(sample))) func(*state.State, func(sample)) {
+// bothWays returns what puts the samples of both directions of each interface.
+func bothWays(of func(t *traffic.Traffic, labels []string, put func(sample))) func(*state.State, func(sample)) {
 	return func(s *state.State, put func(sample)) {
 		for i := range s.Programs.Interfaces {
 			f := &s.Programs.Interfaces[i]
@@ -84,17 +84,17 @@ func traffic(of func(t *fastpath.Traffic, labels []string, put func(sample))) fu
 	}
 }
 
-func packetVerdicts(t *fastpath.Traffic, labels []string, put func(sample)) {
+func packetVerdicts(t *traffic.Traffic, labels []string, put func(sample)) {
 	for family, name := range [...]string{"ipv4", "ipv6"} {
 		for v, n := range t.Verdicts[family] {
-			if n > 0 || fastpath.Verdict(v) == fastpath.Seen {
-				put(sample{float64(n), append(labels[:len(labels):len(labels)], name, fastpath.Verdict(v).String())})
+			if n > 0 || traffic.Verdict(v) == traffic.Seen {
+				put(sample{float64(n), append(labels[:len(labels):len(labels)], name, traffic.Verdict(v).String())})
 			}
 		}
 	}
 }
 
-func packetKinds(t *fastpath.Traffic, labels []string, put func(sample)) {
+func packetKinds(t *traffic.Traffic, labels []string, put func(sample)) {
 	for version := range t.Kinds {
 		for mode, n := range t.Kinds[version] {
 			if n > 0 {
@@ -104,10 +104,10 @@ func packetKinds(t *fastpath.Traffic, labels []string, put func(sample)) {
 	}
 }
 
-func packetSizes(t *fastpath.Traffic, labels []string, put func(sample)) {
+func packetSizes(t *traffic.Traffic, labels []string, put func(sample)) {
 	for i, n := range t.Sizes {
 		if n > 0 {
-			put(sample{float64(n), append(labels[:len(labels):len(labels)], fastpath.SizeNames[i])})
+			put(sample{float64(n), append(labels[:len(labels):len(labels)], traffic.SizeNames[i])})
 		}
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"foliot/internal/clock"
-	"foliot/internal/fastpath"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/selection"
 	"foliot/internal/source"
 	"foliot/internal/state"
+	"foliot/internal/traffic"
 )
 
 // sampleState returns a state in which nearly every field differs from every
@@ -69,7 +69,7 @@ func samplePrograms() state.Programs {
 		},
 	}
 	in, out := &p.Interfaces[0].In, &p.Interfaces[0].Out
-	for v := range fastpath.Verdicts {
+	for v := range traffic.Verdicts {
 		in.Verdicts[0][v], in.Verdicts[1][v], out.Verdicts[0][v] = uint64(60+v), uint64(80+v), uint64(100+v)
 	}
 	in.Kinds[4][3], in.Kinds[3][3], out.Kinds[4][4], in.Sizes[1], in.Octets = 61, 62, 63, 64, 65

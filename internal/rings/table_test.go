@@ -19,6 +19,7 @@ const (
 // ringOf is the ring of each package, by its path below the module.
 var ringOf = map[string]ring{
 	"internal/clock": base, "internal/ntp": base, "internal/auth": base, "internal/cmdmon": base,
+	"internal/traffic": base,
 
 	"internal/stats": core, "internal/source": core, "internal/selection": core, "internal/discipline": core,
 	"internal/leap": core, "internal/smooth": core, "internal/acl": core, "internal/drifts": core,
@@ -31,7 +32,7 @@ var ringOf = map[string]ring{
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
 	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell, "internal/mode6": shell,
 	"internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
-	"internal/metrics": shell, "internal/web": shell,
+	"internal/metrics": shell, "internal/web": shell, "internal/figures": shell, "internal/top": shell, "internal/diag": shell, "internal/manual": shell,
 	"internal/survey": shell, "internal/command": shell, "internal/keeper": shell,
 
 	"internal/sim": worlds, "internal/scenario": worlds, "internal/clknetsim": worlds,

@@ -4,7 +4,7 @@ package state
 
 import (
 	"foliot/internal/clock"
-	"foliot/internal/fastpath"
+	"foliot/internal/traffic"
 )
 
 // Programs are the eBPF programs that count, stamp and answer in the kernel.
@@ -13,13 +13,13 @@ type Programs struct {
 	Loaded        bool   // they are there
 	Trouble       string // why they are not, or cannot be asked
 	Features      []Feature
-	Interfaces    []ProgramAt        // by name
-	Serving       bool               // requests are answered in the kernel now: there is something to serve, and a lease
-	OneStepWanted bool               // onestep on
-	OneStep       bool               // transmit timestamps are corrected on the way out: it is wanted, and helps
-	Lead          clock.Interval     // from the egress program to the wire
-	Residence     fastpath.Histogram // from the arrival of a request to the departure of its reply
-	Correction    fastpath.Histogram // by how much corrected timestamps became later
+	Interfaces    []ProgramAt       // by name
+	Serving       bool              // requests are answered in the kernel now: there is something to serve, and a lease
+	OneStepWanted bool              // onestep on
+	OneStep       bool              // transmit timestamps are corrected on the way out: it is wanted, and helps
+	Lead          clock.Interval    // from the egress program to the wire
+	Residence     traffic.Histogram // from the arrival of a request to the departure of its reply
+	Correction    traffic.Histogram // by how much corrected timestamps became later
 }
 
 // Feature is something that the programs want of the kernel.
@@ -35,5 +35,5 @@ type ProgramAt struct {
 	Asked   bool   // to answer there
 	Serves  bool   // it does
 	Trouble string // why less is attached than was asked for
-	In, Out fastpath.Traffic
+	In, Out traffic.Traffic
 }

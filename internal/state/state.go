@@ -28,6 +28,7 @@ type State struct {
 	Served   clock.Served  // the served time then
 	Started  clock.Mono    // when the daemon started
 	Version  string        // of foliot
+	PID      int           // of the daemon
 	Tracking Tracking      // the clock
 	Clock    Clock         // how it is controlled
 	Kernel   Kernel        // what the kernel says of it
@@ -169,6 +170,14 @@ type Samples struct {
 	Dispersion clock.Dispersion
 	Jitter     float64 // root mean square of differences between samples, seconds
 	Asymmetry  float64
+	Recent     Recent
+}
+
+// Recent is the offsets of the newest samples with corrections since, the oldest
+// first; those from N on are of no meaning.
+type Recent struct {
+	N       int
+	Offsets [16]clock.Offset
 }
 
 // Auth is how a source is authenticated.

@@ -16,6 +16,7 @@ import (
 	"foliot/internal/ntp"
 	"foliot/internal/source"
 	"foliot/internal/state"
+	"foliot/internal/stats"
 )
 
 // Take fills in what the engine knows at now.
@@ -139,7 +140,17 @@ func samples(a *source.Association, at clock.Served) state.Samples {
 	s.Offset, s.OffsetSD = line.At(at), line.OffsetSD
 	s.Delay, s.Dispersion = last.Delay, last.Disp
 	s.Jitter = r.Jitter()
+	s.Recent = recent(r)
 	return s
+}
+
+// recent are the newest samples, those that the line leaves out included.
+func recent(r *stats.Register) (out state.Recent) {
+	out.N = min(r.Held(), len(out.Offsets))
+	for i := range out.N {
+		out.Offsets[i] = r.Sample(r.Held() - out.N + i).Offset
+	}
+	return out
 }
 
 func authentication(c *source.Config, n *source.Counters) state.Auth {

@@ -12,6 +12,7 @@ import (
 
 	"foliot/internal/clientlog"
 	"foliot/internal/clock"
+	"foliot/internal/figures"
 	"foliot/internal/state"
 )
 
@@ -56,7 +57,7 @@ func (c *clientCache) view(s *state.State) clientsView {
 		return clientsView{}
 	}
 	top, many := c.busy(s.Now.Mono)
-	v := clientsView{Kept: true, Many: grouped(uint64(many))}
+	v := clientsView{Kept: true, Many: figures.Grouped(uint64(many))}
 	for i := range top {
 		v.Rows = append(v.Rows, clientOf(&top[i], s.Now.Wall))
 	}
@@ -66,14 +67,14 @@ func (c *clientCache) view(s *state.State) clientsView {
 func clientOf(r *clientlog.Record, now clock.Wall) clientRow {
 	name := r.Prefix.Netip()
 	row := clientRow{
-		Name: name.String(), Hits: grouped(uint64(r.Hits)), Drops: grouped(uint64(r.Drops)), Interval: "–",
-		Version: fmt.Sprint(r.Version()), Last: ago(now.Sub(r.Last).Seconds()),
+		Name: name.String(), Hits: figures.Grouped(uint64(r.Hits)), Drops: figures.Grouped(uint64(r.Drops)), Interval: "–",
+		Version: fmt.Sprint(r.Version()), Last: figures.Ago(now.Sub(r.Last).Seconds()),
 	}
 	if name.IsSingleIP() {
 		row.Name = name.Addr().String()
 	}
 	if log2, ok := r.Interval(); ok {
-		row.Interval = brief(math.Exp2(log2))
+		row.Interval = figures.Brief(math.Exp2(log2))
 	}
 	return row
 }

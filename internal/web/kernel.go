@@ -3,8 +3,9 @@
 package web
 
 import (
-	"foliot/internal/fastpath"
+	"foliot/internal/figures"
 	"foliot/internal/state"
+	"foliot/internal/traffic"
 )
 
 // kernelView is what the eBPF programs do.
@@ -39,8 +40,8 @@ func kernelOf(p *state.Programs) kernelView {
 		f := &p.Interfaces[i]
 		v.Good = v.Good && f.Asked == f.Serves
 		v.Rows = append(v.Rows, kernelRow{
-			f.Name, f.Mode, grouped(f.In.Packets()), grouped(f.In.Verdict(fastpath.Answered) + f.In.Verdict(fastpath.Kissed)),
-			grouped(f.In.Verdict(fastpath.Denied) + f.In.Verdict(fastpath.Limited)), grouped(f.Out.Packets()), f.Trouble,
+			f.Name, f.Mode, figures.Grouped(f.In.Packets()), figures.Grouped(f.In.Verdict(traffic.Answered) + f.In.Verdict(traffic.Kissed)),
+			figures.Grouped(f.In.Verdict(traffic.Denied) + f.In.Verdict(traffic.Limited)), figures.Grouped(f.Out.Packets()), f.Trouble,
 		})
 	}
 	return v

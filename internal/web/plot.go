@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"foliot/internal/figures"
 )
 
 // A plot is drawn into a box of columns by rows; the page stretches it, and
@@ -45,25 +47,13 @@ type curve struct {
 	fromZero        bool // the axis begins at 0
 }
 
-func seconds(largest float64) (factor float64, unit string) {
-	switch {
-	case largest < 1e-6:
-		return 1e9, "ns"
-	case largest < 1e-3:
-		return 1e6, "µs"
-	case largest < 1:
-		return 1e3, "ms"
-	}
-	return 1, "s"
-}
-
 var curves = []curve{
-	{id: "offset", title: "Offset", note: "above zero: the clock was behind", scale: seconds,
+	{id: "offset", title: "Offset", note: "above zero: the clock was behind", scale: figures.Seconds,
 		value: func(p, _ *point) (float64, bool) { return p.offset, p.synced }},
 	{id: "frequency", title: "Frequency", note: "above zero: the clock is slow by itself",
 		scale: func(float64) (float64, string) { return 1e6, "ppm" },
 		value: func(p, _ *point) (float64, bool) { return p.frequency, p.synced }},
-	{id: "bound", title: "Error bound", note: "how far from true time the clock may be", scale: seconds, fromZero: true,
+	{id: "bound", title: "Error bound", note: "how far from true time the clock may be", scale: figures.Seconds, fromZero: true,
 		value: func(p, _ *point) (float64, bool) { return p.bound, p.synced }},
 	{id: "rate", title: "Answers to clients", note: "a second", fromZero: true,
 		scale: func(float64) (float64, string) { return 1, "/s" }, value: rate},
@@ -181,11 +171,8 @@ func (p *plot) label(v float64) string {
 	if p.Signed && v != 0 {
 		sign = "+"
 	}
-	return minus(fmt.Sprintf("%"+sign+".*f", p.Digits, v)) + " " + p.Unit
+	return figures.Minus(fmt.Sprintf("%"+sign+".*f", p.Digits, v)) + " " + p.Unit
 }
-
-// minus puts the proper sign in place of the hyphen.
-func minus(s string) string { return strings.Replace(s, "-", "−", 1) }
 
 func (p *plot) row(v float64) float64 { return rows * (p.High - v) / (p.High - p.Low) }
 

@@ -127,18 +127,3 @@ func TestHistoryIsBounded(t *testing.T) {
 		t.Errorf("the history takes %d octets, want at most 200000", octets)
 	}
 }
-
-func TestFormats(t *testing.T) {
-	for _, tt := range []struct{ got, want string }{
-		{length(0), "0 ns"}, {length(1.234e-9), "1.23 ns"}, {length(9.996e-8), "100 ns"}, {length(12.34e-6), "12.3 µs"},
-		{length(0.1234), "123 ms"}, {length(1.5), "1.50 s"}, {signed(-2e-6), "−2.00 µs"}, {signed(2e-6), "+2.00 µs"}, {signed(0), "0 ns"},
-		{brief(0.5), "500 ms"}, {brief(1), "1 s"}, {brief(1.26), "1.3 s"}, {brief(64), "64 s"}, {brief(1024), "17 min"},
-		{brief(86400), "24 h"}, {brief(864000), "10 days"}, {ago(0.9), "just now"}, {ago(7), "7 s ago"}, {times(0), "never"}, {times(1), "once"}, {times(2), "2 times"}, {ppm(-1.5e-6, true), "−1.500 ppm"}, {ppm(1.5e-6, true), "+1.500 ppm"},
-		{ppm(2e-8, false), "0.020 ppm"}, {grouped(0), "0"}, {grouped(999), "999"}, {grouped(1000), "1\u202f000"},
-		{grouped(12345678), "12\u202f345\u202f678"},
-	} {
-		if tt.got != tt.want {
-			t.Errorf("got %q, want %q", tt.got, tt.want)
-		}
-	}
-}

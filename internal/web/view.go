@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"foliot/internal/clock"
+	"foliot/internal/figures"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/state"
@@ -103,14 +104,14 @@ var leapWords = [...]string{
 func facts(s *state.State) []fact {
 	t := &s.Tracking
 	list := []fact{
-		{"Error bound", length(t.ErrorBound()), "the clock is within this of true time"},
-		{"Last offset", signed(float64(t.LastOffset)), "found at the last update; + was behind"},
-		{"Left to correct", signed(float64(t.Remaining)), "being slewed out"},
-		{"RMS offset", length(t.RMSOffset), "long-term mean"},
-		{"Frequency", ppm(t.Frequency, true), "+ runs slow by itself"},
-		{"Skew", ppm(t.Skew, false), "bound of the frequency's error"},
-		{"Root delay", length(t.RootDelay), "round trip to the primary clock"},
-		{"Root dispersion", length(t.RootDisp), "errors on the way there"},
+		{"Error bound", figures.Length(t.ErrorBound()), "the clock is within this of true time"},
+		{"Last offset", figures.Signed(float64(t.LastOffset)), "found at the last update; + was behind"},
+		{"Left to correct", figures.Signed(float64(t.Remaining)), "being slewed out"},
+		{"RMS offset", figures.Length(t.RMSOffset), "long-term mean"},
+		{"Frequency", figures.PPM(t.Frequency, true), "+ runs slow by itself"},
+		{"Skew", figures.PPM(t.Skew, false), "bound of the frequency's error"},
+		{"Root delay", figures.Length(t.RootDelay), "round trip to the primary clock"},
+		{"Root dispersion", figures.Length(t.RootDisp), "errors on the way there"},
 		{"Last update", since(s), updates(t)},
 		{"Leap second", leapWords[t.Leap&3], ""},
 		{"Clock", controlled(&s.Clock), changes(&s.Clock)},
@@ -119,9 +120,9 @@ func facts(s *state.State) []fact {
 		list = list[len(list)-1:]
 	}
 	if s.Kernel.Valid {
-		list = append(list, fact{"Kernel", kernel(&s.Kernel), "claims an error of at most " + length(float64(s.Kernel.MaxError))})
+		list = append(list, fact{"Kernel", kernel(&s.Kernel), "claims an error of at most " + figures.Length(float64(s.Kernel.MaxError))})
 	}
-	return append(list, fact{"Running for", brief(s.Now.Mono.Sub(s.Started).Seconds()), "foliotd " + s.Version})
+	return append(list, fact{"Running for", figures.Brief(s.Now.Mono.Sub(s.Started).Seconds()), "foliotd " + s.Version})
 }
 
 // since tells how old the last update is.
@@ -129,18 +130,18 @@ func since(s *state.State) string {
 	if s.Tracking.RefTime.IsZero() {
 		return "never"
 	}
-	return ago(s.Served.Sub(s.Tracking.RefTime).Seconds())
+	return figures.Ago(s.Served.Sub(s.Tracking.RefTime).Seconds())
 }
 
 func updates(t *state.Tracking) string {
 	if t.Updates < 2 {
 		return ""
 	}
-	return fmt.Sprintf("%s updates, the last two %s apart", grouped(t.Updates), brief(t.Interval))
+	return fmt.Sprintf("%s updates, the last two %s apart", figures.Grouped(t.Updates), figures.Brief(t.Interval))
 }
 
 func changes(c *state.Clock) string {
-	return fmt.Sprintf("stepped %s, rate changed %s, moved by others %s", times(c.Steps), times(c.Slews), times(c.Foreign))
+	return fmt.Sprintf("stepped %s, rate changed %s, moved by others %s", figures.Times(c.Steps), figures.Times(c.Slews), figures.Times(c.Foreign))
 }
 
 func controlled(c *state.Clock) string {
@@ -162,7 +163,7 @@ func rowOf(x *state.Source) sourceRow {
 	r := sourceRow{
 		Letter: string(rune(sel.Status)), State: strings.ReplaceAll(sel.Name, "_", " "), Why: sel.Why,
 		Name: x.Name, Address: x.Addr.Addr().String(), Kind: x.Mode.String(), Rack: x.Rack,
-		Stratum: fmt.Sprint(x.Stratum), Poll: brief(clock.Pow2(x.Poll)), Reach: fmt.Sprintf("%o", x.Reach),
+		Stratum: fmt.Sprint(x.Stratum), Poll: figures.Brief(clock.Pow2(x.Poll)), Reach: fmt.Sprintf("%o", x.Reach),
 		Selected: sel.Name == "selected", Used: sel.Name == "selected" || sel.Name == "combined",
 		Bad: sel.Name == "falseticker" || sel.Name == "stale" || sel.Name == "unsynchronised",
 	}
@@ -173,8 +174,8 @@ func rowOf(x *state.Source) sourceRow {
 		r.Why += "; " + strings.ReplaceAll(x.State.String(), "_", " ")
 	}
 	if m := &x.Samples; m.N > 0 {
-		r.Age, r.Offset, r.Error = brief(m.LastAge), signed(float64(m.Last)), "± "+length(m.LastErr)
-		r.Delay, r.Deviation = length(float64(m.Delay)), length(m.SD)
+		r.Age, r.Offset, r.Error = figures.Brief(m.LastAge), figures.Signed(float64(m.Last)), "± "+figures.Length(m.LastErr)
+		r.Delay, r.Deviation = figures.Length(float64(m.Delay)), figures.Length(m.SD)
 	}
 	return r
 }
@@ -185,7 +186,7 @@ func serverOf(s *state.State, list []point) serverView {
 	first, last := &list[minute], &list[len(list)-1]
 	for i, d := range depths {
 		c := d.of(&s.Server)
-		v.Rows = append(v.Rows, depthRow{d.name, perSecond(first, last, i), grouped(c.Answered()), grouped(c.Refused())})
+		v.Rows = append(v.Rows, depthRow{d.name, perSecond(first, last, i), figures.Grouped(c.Answered()), figures.Grouped(c.Refused())})
 	}
 	total := &s.Server.Total
 	for r := responder.BadLength; int(r) < responder.Verdicts; r++ {
@@ -206,7 +207,7 @@ type count struct {
 func counts(list []fact, all ...count) []fact {
 	for _, c := range all {
 		if c.n > 0 {
-			list = append(list, fact{Name: c.name, Value: grouped(c.n)})
+			list = append(list, fact{Name: c.name, Value: figures.Grouped(c.n)})
 		}
 	}
 	return list
@@ -229,7 +230,7 @@ func perSecond(first, last *point, depth int) string {
 	}
 	r := float64(last.answered[depth]-first.answered[depth]) / t
 	if r >= 100 {
-		return grouped(uint64(math.Round(r)))
+		return figures.Grouped(uint64(math.Round(r)))
 	}
 	return fmt.Sprintf("%.1f", r)
 }

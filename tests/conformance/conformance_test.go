@@ -11,9 +11,11 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"foliot/internal/fastpath"
+	"foliot/internal/traffic"
 	"foliot/tests/netns"
 )
 
@@ -116,13 +118,24 @@ func TestKernel(t *testing.T) {
 		t.Fatal(list, err)
 	}
 	in := &list[0].In
-	for _, v := range []fastpath.Verdict{
-		fastpath.Answered, fastpath.Kissed, fastpath.Denied, fastpath.Limited, fastpath.UpInterleaved, fastpath.UpLength, fastpath.UpVersion,
+	for _, v := range []traffic.Verdict{
+		traffic.Answered, traffic.Kissed, traffic.Denied, traffic.Limited, traffic.UpInterleaved, traffic.UpLength, traffic.UpVersion,
 	} {
 		if in.Verdict(v) == 0 {
 			t.Errorf("no request met the verdict %v", v)
 		}
 		t.Logf("kernel: %v: %d", v, in.Verdict(v))
+	}
+}
+
+// TestFoliotdXDP: foliotd with its programs, which do most of the answering.
+func TestFoliotdXDP(t *testing.T) {
+	t.Parallel()
+	d := daemon(t, func() (*Daemon, error) { return NewFoliotdXDP(binaries) })
+	table(t, d)
+	sweep(t, d, "any")
+	if text, err := d.Programs(); err != nil || !strings.Contains(text, "verdicts  answer ") && !strings.Contains(text, ", answer ") {
+		t.Errorf("nothing was answered in the kernel: %v: %s", err, text)
 	}
 }
 

@@ -5,6 +5,7 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/netip"
 	"os"
@@ -27,6 +28,7 @@ type Daemon struct {
 	lab              *netns.Lab
 	here, there, far *netns.Space // clients, server, upstream server
 	link             *netns.Link
+	peer             io.Closer // program at the clients' end, nil without
 	start            func(config string) (*netns.Daemon, error)
 	upstream, daemon *netns.Daemon
 	config           string
@@ -46,6 +48,25 @@ func NewFoliotd(bins *netns.Binaries, more string) (*Daemon, error) {
 	}
 	return d, nil
 }
+
+// NewFoliotdXDP returns foliotd that answers plain requests in the kernel. The
+// other end of its link gets a program, so that what it sends arrives.
+func NewFoliotdXDP(bins *netns.Binaries) (*Daemon, error) {
+	d, err := newDaemon(Foliotd)
+	if err != nil {
+		return nil, err
+	}
+	if d.peer, err = d.here.PassXDP(d.link.ADev); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.start = func(config string) (*netns.Daemon, error) {
+		return d.there.Foliotd(bins, d.name, config+"xdp serve "+d.link.BDev+" mode native\n")
+	}
+	return d, nil
+}
+
+// Programs is what foliotd says of its programs in the kernel.
+func (d *Daemon) Programs() (string, error) { return d.daemon.Ctl("ebpf") }
 
 // NewChronyd returns an edition of chronyd as a target.
 func NewChronyd(c netns.Chrony) (*Daemon, error) {
@@ -147,7 +168,11 @@ func (d *Daemon) Log() string {
 
 // Close ends the daemons and removes the namespaces.
 func (d *Daemon) Close() error {
-	return d.lab.Close()
+	var err error
+	if d.peer != nil {
+		err = d.peer.Close()
+	}
+	return errors.Join(err, d.lab.Close())
 }
 
 // Now implements Target.

@@ -50,8 +50,8 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	var text strings.Builder
-	b.must(control.Do(t.Context(), server.Socket, control.VerbClients, &text))
-	if list := text.String(); !strings.Contains(list, down.B4.String()+" ") {
+	b.must(control.Do(t.Context(), server.Socket, control.VerbState, &text))
+	if list := text.String(); !strings.Contains(list, `"client":"`+down.B4.String()+`"`) {
 		t.Errorf("the server does not remember its client %s:\n%s", down.B4, list)
 	}
 }

@@ -22,21 +22,32 @@ import (
 type programs struct {
 	Loaded, Serving bool
 	Trouble         string
-	Interfaces      []struct {
-		Name, Mode, Trouble string
-		Asked, Answers      bool
-		In, Out             struct {
-			Packets  uint64
-			Verdicts map[string][2]uint64 `json:"verdicts_ipv4_ipv6"`
-			Kinds    map[string]uint64
-		}
-	}
-	OneStep struct {
+	Interfaces      []programAt
+	OneStep         struct {
 		Wanted, On bool
 		Lead       float64 `json:"lead_seconds"`
 	}
 	ResidenceNS  struct{ Buckets []uint64 } `json:"residence_ns"`
 	CorrectionNS struct{ Buckets []uint64 } `json:"correction_ns"`
+}
+
+type programAt struct {
+	Name, Mode, Trouble string
+	Asked, Answers      bool
+	In, Out             traffic
+}
+
+type traffic struct {
+	Packets  uint64
+	Verdicts map[string][2]uint64 `json:"verdicts_ipv4_ipv6"`
+	Kinds    map[string]uint64
+}
+
+func (t traffic) verdict(names ...string) (n uint64) {
+	for _, name := range names {
+		n += t.Verdicts[name][0] + t.Verdicts[name][1]
+	}
+	return n
 }
 
 func (b *bench) programs(d *Daemon) (p programs) {
@@ -54,8 +65,7 @@ func (b *bench) programs(d *Daemon) (p programs) {
 // verdict sums a verdict of what came in by all interfaces.
 func (p *programs) verdict(name string) (n uint64) {
 	for i := range p.Interfaces {
-		v := p.Interfaces[i].In.Verdicts[name]
-		n += v[0] + v[1]
+		n += p.Interfaces[i].In.verdict(name)
 	}
 	return n
 }

@@ -11,11 +11,11 @@ import (
 	"foliot/internal/acl"
 	"foliot/internal/clientlog"
 	"foliot/internal/clock"
-	"foliot/internal/fastpath"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/selection"
 	"foliot/internal/state"
+	"foliot/internal/traffic"
 )
 
 const wallStart, monoStart = 1_800_000_000_000_000_000, 5_000_000_000_000
@@ -133,7 +133,7 @@ func programs(n uint64) state.Programs {
 		{Name: "lo", Mode: "watch"},
 	}}
 	in, out := &p.Interfaces[0].In, &p.Interfaces[0].Out
-	in.Verdicts[0][fastpath.Answered], in.Verdicts[1][fastpath.Answered] = 31000*n, 9000*n
-	in.Verdicts[0][fastpath.Limited], in.Verdicts[0][fastpath.UpInterleaved], out.Verdicts[0][fastpath.Rewritten] = 40*n, 300*n, 290*n
+	in.Verdicts[0][traffic.Answered], in.Verdicts[1][traffic.Answered] = 31000*n, 9000*n
+	in.Verdicts[0][traffic.Limited], in.Verdicts[0][traffic.UpInterleaved], out.Verdicts[0][traffic.Rewritten] = 40*n, 300*n, 290*n
 	return p
 }

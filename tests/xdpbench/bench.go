@@ -20,6 +20,7 @@ import (
 	"foliot/internal/clock"
 	"foliot/internal/fastpath"
 	"foliot/internal/responder"
+	"foliot/internal/traffic"
 	"foliot/tests/netns"
 )
 
@@ -197,7 +198,7 @@ func (b *bench) answerer(clients uint32, limit *clientlog.Limit) (r result, err 
 	list, counted := f.Counters()
 	if err = errors.Join(err, counted); err == nil {
 		in := &list[0].In
-		if n := in.Packets() - in.Verdict(fastpath.Answered); n > in.Packets()/1000 {
+		if n := in.Packets() - in.Verdict(traffic.Answered); n > in.Packets()/1000 {
 			err = fmt.Errorf("%d of %d requests were not answered in the kernel: %v", n, in.Packets(), in.Verdicts[0])
 		}
 	}

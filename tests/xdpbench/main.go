@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"foliot/tests/netns"
@@ -27,6 +28,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds")
 	flag.DurationVar(&o.duration, "duration", 300*time.Millisecond, "of each row in a round")
 	flag.IntVar(&o.cpu, "cpu", 0, "processor of the loop")
+	flag.StringVar(&o.only, "only", "rate,costs,accuracy,arrival", "what to measure")
 	flag.BoolVar(&o.chronyd, "chronyd", true, "measure chronyd, too, on another processor")
 	flag.Parse()
 	if err := run(&o); err != nil {
@@ -40,6 +42,7 @@ type options struct {
 	rounds   int
 	duration time.Duration
 	cpu      int
+	only     string
 	chronyd  bool
 }
 
@@ -55,8 +58,39 @@ func run(o *options) error {
 	return errors.Join(err, b.close())
 }
 
-// measure measures all rows and prints the table.
+// measure measures what is asked for.
 func (b *bench) measure() error {
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{{"rate", b.table}, {"costs", b.costs}, {"accuracy", b.accuracy}, {"arrival", b.arrival}} {
+		if !slices.Contains(strings.Split(b.only, ","), part.name) {
+			continue
+		}
+		if part.name == "accuracy" || part.name == "arrival" {
+			if err := b.unplug(); err != nil {
+				return err
+			}
+		}
+		if err := part.run(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return nil
+}
+
+// unplug frees the near end of the link from the sink.
+func (b *bench) unplug() error {
+	if b.sink == nil {
+		return nil
+	}
+	err := b.sink.Close()
+	b.sink = nil
+	return err
+}
+
+// table measures all rows and prints them.
+func (b *bench) table() error {
 	rows := b.rows()
 	results := make([][]result, len(rows))
 	for range b.rounds {
@@ -69,14 +103,7 @@ func (b *bench) measure() error {
 		}
 	}
 	print(rows, results)
-	if err := b.costs(); err != nil {
-		return err
-	}
-	if err := b.sink.Close(); err != nil {
-		return err
-	}
-	b.sink = nil
-	return b.accuracy()
+	return nil
 }
 
 // result is what a row reached in a round.
