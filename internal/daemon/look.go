@@ -52,6 +52,7 @@ type viewer struct {
 	pool    *worker.Pool    // the threads as of then, nil if there were none
 	past    worker.Report   // of threads before them
 	command *command.Server // of chronyc's protocol; nil: there is none
+	control controlCounts   // of ntpq's messages
 }
 
 // State returns a State that is not older than age.
@@ -109,6 +110,7 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 	}
 	s.Total = s.Engine
 	s.Total.Add(&s.Workers)
+	s.Control = v.control.list()
 	if v.command != nil {
 		s.CmdHits, s.CmdDrops = v.command.Hits()
 		for i, n := range v.command.Counts() {
