@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim man completions test race check check-root check-page check-rules generate check-generated sim sidebyside bench-server bench-xdp fuzz bench run clean
+.PHONY: build build-sim man completions test race check check-root check-page check-rules check-exporter generate check-generated sim sidebyside bench-server soak bench-xdp fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -26,7 +26,7 @@ RACY := ./internal/auth ./internal/cmdclient ./internal/command ./internal/contr
 	./internal/metrics ./internal/process ./internal/resolve ./internal/top ./internal/udpstamp ./internal/web ./internal/worker
 
 # Packages whose tests run daemons in real time, and are spoilt by neighbours.
-ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./tests/xdpbench ./internal/fastpath ./internal/udpstamp ./internal/worker
+ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./tests/soak ./tests/xdpbench ./internal/fastpath ./internal/udpstamp ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
 	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl
@@ -114,6 +114,12 @@ bench-xdp: ## the programs in the kernel as servers, BENCHFLAGS="-rounds 3" (roo
 	@[ -n "$(ROOT)" ] || { echo "bench-xdp needs root: sudo make bench-xdp" >&2; exit 1; }
 	@mkdir -p bin && $(GO) build -o bin/xdpbench ./tests/xdpbench
 	$(UNCLOCKED) bin/xdpbench $(BENCHFLAGS)
+
+SOAK ?= 5m
+soak: ## random octets at every socket of foliotd, SOAK=5m (root)
+	@[ -n "$(ROOT)" ] || { echo "soak needs root: sudo make soak" >&2; exit 1; }
+	@mkdir -p bin && $(GO) build -o bin/soak ./tests/soak
+	cd tests/soak && $(UNCLOCKED) ../../bin/soak -duration $(SOAK)
 
 fuzz: ## every fuzz target, FUZZTIME=5m each
 	@for pkg in $$($(GO) list ./...); do \

@@ -70,7 +70,7 @@ func (w *world) bind() {
 	}
 	c := w.poolConfig()
 	if w.view != nil {
-		w.srv.ntpq = newNTPQ(controlPolicy(w.monitors), w.view)
+		w.srv.ntpq = newNTPQ(controlPolicy(w.monitors), w.view, &w.view.control)
 		c.Control = w.srv.ntpq
 	}
 	w.srv.pool = worker.NewPool(c)

@@ -53,6 +53,7 @@ type viewer struct {
 	past    worker.Report // of threads before them
 	roll    roll
 	command *command.Server // of chronyc's protocol; nil: there is none
+	control controlCounts   // of ntpq's messages
 }
 
 // State returns a State that is not older than age.
@@ -112,6 +113,7 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 	s.Total = s.Engine
 	s.Total.Add(&s.Workers)
 	s.Total.Add(&s.XDP)
+	s.Control = v.control.list()
 	if v.command != nil {
 		s.CmdHits, s.CmdDrops = v.command.Hits()
 		for i, n := range v.command.Counts() {

@@ -16,6 +16,7 @@ import (
 	"foliot/internal/acl"
 	"foliot/internal/clientlog"
 	"foliot/internal/mode6"
+	"foliot/internal/state"
 	"foliot/internal/sysclock"
 	"foliot/internal/udpstamp"
 	"foliot/internal/worker"
@@ -36,9 +37,31 @@ type ntpq struct {
 	view   *viewer
 	pool   *worker.Pool
 	resp   *mode6.Responder
+	counts *controlCounts
 
 	mu      sync.Mutex
 	talkers map[netip.Addr]*udpstamp.Socket // nil once it is closed
+}
+
+// controlCounts are control messages that were worth a look, by what became of
+// them: the verdicts of mode6, and those that found no room, or no state in time.
+// They outlive the answerer.
+type controlCounts [mode6.Verdicts + 1]atomic.Uint64
+
+// controlBusy is the place of those that found no room.
+const controlBusy = mode6.Verdicts
+
+// list names the counters.
+func (c *controlCounts) list() []state.Count {
+	out := make([]state.Count, 0, len(c))
+	for i := range c {
+		name := "busy"
+		if i != controlBusy {
+			name = mode6.Verdict(i).String()
+		}
+		out = append(out, state.Count{Name: name, N: c[i].Load()})
+	}
+	return out
 }
 
 // question is a control message that waits.
@@ -50,10 +73,10 @@ type question struct {
 }
 
 // newNTPQ returns an answerer that answers who p allows.
-func newNTPQ(p mode6.Policy, v *viewer) *ntpq {
+func newNTPQ(p mode6.Policy, v *viewer, counts *controlCounts) *ntpq {
 	q := &ntpq{
 		queue: make(chan question, controlQueue), stop: make(chan struct{}), view: v,
-		talkers: make(map[netip.Addr]*udpstamp.Socket),
+		talkers: make(map[netip.Addr]*udpstamp.Socket), counts: counts,
 	}
 	q.policy.Store(&p)
 	c := mode6.Config{Policy: p, Machine: machineNames()}
@@ -99,6 +122,7 @@ func (q *ntpq) Control(m *udpstamp.Message) bool {
 	select {
 	case q.queue <- c:
 	default: // more than can be answered: ntpq asks again
+		q.counts[controlBusy].Add(1)
 	}
 	return true
 }
@@ -120,11 +144,16 @@ func (q *ntpq) answer(c *question) {
 	defer cancel()
 	s, err := q.view.State(ctx, controlAge)
 	if err != nil {
+		q.counts[controlBusy].Add(1)
 		return
 	}
+	before := q.resp.Counters.Verdicts
 	r := mode6.Request{Octets: c.octets, From: c.from, Now: sysclock.Read(), State: s, Clients: q.clients}
 	q.resp.SetPolicy(*q.policy.Load())
 	frags := q.resp.Respond(&r)
+	for v, n := range q.resp.Counters.Verdicts {
+		q.counts[v].Add(n - before[v])
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	sock := q.talker(c)

@@ -36,7 +36,8 @@ func sampleState(n int) *state.State {
 		Smooth:   state.Smoothing{Active: true, Offset: 0.25, Frequency: 1e-5, Remaining: 3600},
 		Server: state.Server{
 			Open: true, Threads: 4, Stamps: 11, Span: 90 * clock.Second, Records: 12, Evicted: 13, Unsent: 14, Overflow: 15,
-			CmdHits: 16, CmdDrops: 17,
+			CmdHits: 16, CmdDrops: 17, Cmd: []state.Count{{Name: "answered", N: 18}, {Name: "bad_length", N: 19}},
+			Control: []state.Count{{Name: "answered", N: 20}, {Name: "busy", N: 21}},
 		},
 		Config: state.Configuration{ReadAt: time.Unix(1.8e9, 0), RateLimit: true},
 	}

@@ -69,7 +69,21 @@ func aboutServer() []family {
 			func(s *S) float64 { return float64(s.Server.CmdHits) }),
 		one(counter, "foliot_command_dropped_requests_total", "Requests of the monitoring protocol that were not answered.",
 			func(s *S) float64 { return float64(s.Server.CmdDrops) }),
+		counted("foliot_command_datagrams_total", "Datagrams at the sockets of the monitoring protocol by verdict.",
+			func(s *state.Server) []state.Count { return s.Cmd }),
+		counted("foliot_control_messages_total", "Messages of NTP mode 6, as ntpq sends them, by verdict.",
+			func(s *state.Server) []state.Count { return s.Control }),
 	}
+}
+
+// counted returns a counter for each verdict.
+func counted(name, help string, all func(*state.Server) []state.Count) family {
+	return family{name: name, help: help, kind: counter, labels: []string{"verdict"},
+		each: func(s *state.State, put func(sample)) {
+			for _, c := range all(&s.Server) {
+				put(sample{float64(c.N), []string{c.Name}})
+			}
+		}}
 }
 
 func verdicts(s *state.State, put func(sample)) {

@@ -112,15 +112,17 @@ type SourceDocument struct {
 
 // ServerDocument is [Server]. Its counters only grow while the daemon runs.
 type ServerDocument struct {
-	Open     bool            `json:"open"`
-	Threads  int             `json:"threads"`
-	Depths   []DepthDocument `json:"depths"`
-	Records  int             `json:"client_records"`
-	Evicted  uint64          `json:"client_records_evicted"`
-	Overflow uint64          `json:"receive_overflows"`
-	Unsent   uint64          `json:"unsent_answers"`
-	CmdHits  uint64          `json:"command_requests"`
-	CmdDrops uint64          `json:"command_dropped"`
+	Open     bool              `json:"open"`
+	Threads  int               `json:"threads"`
+	Depths   []DepthDocument   `json:"depths"`
+	Records  int               `json:"client_records"`
+	Evicted  uint64            `json:"client_records_evicted"`
+	Overflow uint64            `json:"receive_overflows"`
+	Unsent   uint64            `json:"unsent_answers"`
+	CmdHits  uint64            `json:"command_requests"`
+	CmdDrops uint64            `json:"command_dropped"`
+	Cmd      map[string]uint64 `json:"command_verdicts"`
+	Control  map[string]uint64 `json:"control_verdicts"`
 }
 
 // DepthDocument counts what was done at one depth, from the driver to the loop.
@@ -228,7 +230,7 @@ func (x *Source) document() SourceDocument {
 func (s *Server) document() ServerDocument {
 	d := ServerDocument{
 		Open: s.Open, Threads: s.Threads, Records: s.Records, Evicted: s.Evicted, Overflow: s.Overflow, Unsent: s.Unsent,
-		CmdHits: s.CmdHits, CmdDrops: s.CmdDrops,
+		CmdHits: s.CmdHits, CmdDrops: s.CmdDrops, Cmd: named(s.Cmd), Control: named(s.Control),
 	}
 	for _, at := range []struct {
 		name string
@@ -247,6 +249,14 @@ func (s *Server) document() ServerDocument {
 		d.Depths = append(d.Depths, one)
 	}
 	return d
+}
+
+func named(all []Count) map[string]uint64 {
+	m := make(map[string]uint64)
+	for _, c := range all {
+		m[c.Name] = c.N
+	}
+	return m
 }
 
 func clientDocument(r *clientlog.Record, now clock.Wall) ClientDocument {

@@ -227,6 +227,7 @@ type Server struct {
 	CmdHits   uint64         // requests of chronyc's protocol
 	CmdDrops  uint64         // of those, not answered
 	Cmd       []Count        // datagrams at chronyc's sockets, by what became of them
+	Control   []Count        // ntpq's messages at the server port, by what became of them
 }
 
 // Count is a counter with the name of what it counts, as a label has it.
