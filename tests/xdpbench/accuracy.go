@@ -98,18 +98,7 @@ func (b *bench) look(s *setting) (r found, err error) {
 	if err := errors.Join(f.OneStep(s.onestep), f.Publish(&b.snap, 4*clock.Second, s.leads)); err != nil {
 		return r, err
 	}
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Second):
-				f.Publish(&b.snap, 4*clock.Second, s.leads)
-			}
-		}
-	}()
+	defer b.renew(f, s.leads)()
 	if err := b.exchanges(server, &r); err != nil {
 		return r, err
 	}

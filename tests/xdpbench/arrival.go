@@ -29,6 +29,7 @@ func (b *bench) arrival() error {
 		return err
 	}
 	defer server.Close()
+	defer b.renew(server, fastpath.Leads{})()
 	watch, err := b.load(1, nil)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func (b *bench) arrival() error {
 				return err
 			}
 		}
-		pairs, err := b.pairs(server, watch)
+		pairs, err := b.pairs(watch)
 		stop()
 		if err != nil {
 			return err
@@ -102,7 +103,7 @@ func (b *bench) flood() (stop func(), err error) {
 }
 
 // pairs asks many times.
-func (b *bench) pairs(server, watch *fastpath.Fastpath) (list []pair, err error) {
+func (b *bench) pairs(watch *fastpath.Fastpath) (list []pair, err error) {
 	var sock *udpstamp.Socket
 	err = b.near.Inside(func() (err error) {
 		sock, err = udpstamp.OpenClient(netip.AddrPortFrom(b.link.B4, 123), udpstamp.Options{})
@@ -119,11 +120,6 @@ func (b *bench) pairs(server, watch *fastpath.Fastpath) (list []pair, err error)
 	const pace = 2 * time.Millisecond
 	lost := 0
 	for id := uint32(1); id < uint32(16*b.duration/pace); id++ {
-		if id%100 == 1 {
-			if err := server.Publish(&b.snap, 4*clock.Second, fastpath.Leads{}); err != nil {
-				return nil, err
-			}
-		}
 		p, err := b.exchange(sock, watch, local.Port(), id)
 		if err != nil {
 			return nil, err

@@ -185,12 +185,30 @@ func (b *bench) load(clients uint32, limit *clientlog.Limit) (*fastpath.Fastpath
 	return f, nil
 }
 
+// renew keeps the lease, as a daemon does, until the returned function is called: on a
+// busy machine a row may take longer than one.
+func (b *bench) renew(f *fastpath.Fastpath, leads fastpath.Leads) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Second):
+				f.Publish(&b.snap, 4*clock.Second, leads) // the row sees if nothing is answered
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
 // answerer measures the programs under test with so many clients.
 func (b *bench) answerer(clients uint32, limit *clientlog.Limit) (r result, err error) {
 	f, err := b.load(clients, limit)
 	if err != nil {
 		return r, err
 	}
+	defer b.renew(f, fastpath.Leads{})()
 	err = b.far.Inside(func() error { _, err := f.Attach(b.link.BDev, fastpath.Native); return err })
 	if err == nil {
 		r, err = b.loop(clients, b.objs.Received)
