@@ -70,7 +70,7 @@ func (w *world) bind() {
 	}
 	c := w.poolConfig()
 	if w.view != nil {
-		w.srv.ntpq = newNTPQ(controlPolicy(w.monitors), w.view)
+		w.srv.ntpq = newNTPQ(controlPolicy(w.monitors, w.srv.policy.Restrict), w.view)
 		c.Control = w.srv.ntpq
 	}
 	w.srv.pool = worker.NewPool(c)
@@ -206,6 +206,7 @@ func (w *world) publish(s *responder.Snapshot) {
 // enact makes p the policy of serving.
 func (w *world) enact(p responder.Policy) {
 	w.srv.policy = p
+	w.control()
 	if w.srv.pool != nil {
 		w.srv.pool.Enact(p)
 	}

@@ -154,6 +154,7 @@ func configState(o *Options, l *Loaded) state.Configuration {
 	if len(o.Directives) > 0 {
 		out.File = ""
 	}
+	out.NTPClock, out.Unit, out.Stratum = c.Local.NTPClock, c.Local.Unit, c.Local.Stratum
 	return out
 }
 

@@ -43,6 +43,7 @@ type Options struct {
 	Version    bool          // -v
 	Help       bool          // -h
 	Check      bool          // --check
+	NTPConf    bool          // --ntp-conf
 	Key        *KeyRequest   // --keygen, nil = not given
 	Dir        string        // where the daemon was started, "" = unknown
 }
@@ -59,7 +60,8 @@ const Usage = `usage: foliotd [options] [directive...]
   -r         reload sample histories from dumpdir
   -R         this is a restart: no initial step
   -s         set the clock from the RTC or the drift file at start
-  -p         print the configuration and exit
+  --ntp-conf the file is an ntp.conf, whatever it looks like
+  -p         print the configuration in force, as foliot.conf, and exit
   --check    check the configuration and exit
   --keygen [ID [TYPE [BITS]]]
              print a new line for the key file and exit, as chronyc keygen does
@@ -118,6 +120,8 @@ func (o *Options) long(a string) error {
 		o.Version = true
 	case "--check":
 		o.Check = true
+	case "--ntp-conf":
+		o.NTPConf = true
 	default:
 		return fmt.Errorf("unknown option %s", a)
 	}
