@@ -108,6 +108,7 @@ func PrefixBits(mask netip.Addr) (bits int, ok bool) {
 type Restrictions struct {
 	v4, v6  entries
 	list    []Restriction // as given, for ForSources
+	base    *Restrictions // without entries of sources, nil: this one
 	sources Flags
 	any     Flags // of every entry
 	has     bool  // there is an entry "source"
@@ -167,6 +168,9 @@ func (t *Restrictions) ForSources(addrs []netip.Addr) *Restrictions {
 	if t == nil || !t.has {
 		return t
 	}
+	if t.base != nil {
+		t = t.base
+	}
 	list := slices.Clip(t.list)
 	for _, a := range addrs {
 		a = a.Unmap().WithZone("")
@@ -176,7 +180,7 @@ func (t *Restrictions) ForSources(addrs []netip.Addr) *Restrictions {
 		}
 	}
 	n := NewRestrictions(list)
-	n.list = t.list
+	n.base = t
 	return n
 }
 

@@ -128,6 +128,10 @@ func TestForSources(t *testing.T) {
 			t.Errorf("%s has %q, want %q", from, got, want)
 		}
 	}
+	same := now.ForSources([]netip.Addr{netip.MustParseAddr("192.0.2.1")})
+	if got := same.Of(netip.MustParseAddrPort("192.0.2.1:123")); got != NoQuery {
+		t.Errorf("a source that stays has %q, want %q", got, NoQuery)
+	}
 	gone := now.ForSources(nil)
 	if got := gone.Of(netip.MustParseAddrPort("192.0.2.1:123")); got != Limited {
 		t.Errorf("a former source has %q, want %q", got, Limited)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"foliot/internal/chronyconf"
 	"foliot/internal/ntpconf"
@@ -70,6 +71,11 @@ func (r *request) run(stdout, stderr io.Writer) error {
 	for _, w := range warnings {
 		notes = append(notes, w.Text)
 		fmt.Fprintf(stderr, "foliotctl: note: %s\n", w.Text)
+	}
+	for line := range strings.Lines(Text(c, "", nil)) {
+		if _, rest, lost := strings.Cut(line, Lost); lost {
+			fmt.Fprintf(stderr, "foliotctl: note: %s%s", Lost, rest)
+		}
 	}
 	if !filepath.IsAbs(r.in) {
 		if abs, err := filepath.Abs(r.in); err == nil {

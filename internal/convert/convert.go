@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"foliot/internal/config"
 )
@@ -66,11 +67,21 @@ func (w *writer) gap() {
 	}
 }
 
-// line writes a directive of words that are there.
+// line writes a directive of words that are there. A word with a space in it, which
+// ntp.conf takes in quotes, cannot be written.
 func (w *writer) line(words ...string) {
 	words = slices.DeleteFunc(words, func(s string) bool { return s == "" })
+	for _, word := range words {
+		if strings.ContainsFunc(word, unicode.IsSpace) {
+			w.comment(Lost + strings.Join(words, " "))
+			return
+		}
+	}
 	w.text.WriteString(strings.Join(words, " ") + "\n")
 }
+
+// Lost begins a comment in place of a line that cannot be written.
+const Lost = "not written, since a word has a space in it: "
 
 // changed writes a directive with one value, unless it is the default.
 func changed[T comparable](w *writer, name string, now, before T) {

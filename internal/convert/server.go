@@ -5,6 +5,7 @@ package convert
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"foliot/internal/acl"
 	"foliot/internal/config"
@@ -68,7 +69,7 @@ func (w *writer) restrictions() {
 		if r.NTPPort {
 			port = "ntpport"
 		}
-		w.line(slices.Concat([]string{"restrict"}, whom(r), []string{port, r.Flags.String()})...)
+		w.line(slices.Concat([]string{"restrict"}, whom(r), []string{port}, strings.Fields(r.Flags.String()))...)
 	}
 }
 

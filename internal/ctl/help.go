@@ -115,6 +115,7 @@ const ownHelp = `foliotd only:
 status	what foliotd does, in a few lines
 reload	make foliotd read its configuration again
 version	which foliotd is running
+convert FILE [-o OUT]	write a chrony.conf or ntp.conf as foliot.conf
 `
 
 // helpColumn is where the explanations begin.
