@@ -31,7 +31,7 @@ func (p *parser) clockDirectives() map[string]directive {
 	return map[string]directive{
 		"clockprecision": one(number(&c.Precision, 1e-9, 1)),
 		"corrtimeratio":  one(number(&c.CorrTimeRatio, 0, inf)),
-		"driftfile":      {1, 3, p.driftFile},
+		"driftfile":      {1, 4, p.driftFile},
 		"fallbackdrift":  all(integer(&c.FallbackDrift.Min, 0, 31), integer(&c.FallbackDrift.Max, 0, 31)),
 		"leapseclist":    one(text(&leap.List)),
 		"leapsecmode": one(choice(&leap.Mode, map[string]config.LeapMode{
@@ -64,14 +64,16 @@ func maxDrift(to *float64) setter {
 }
 
 func (p *parser) driftFile(s *statement) error {
-	interval := config.Default().Clock.DriftInterval
+	interval, ntpd := config.Default().Clock.DriftInterval, false
 	_, err := s.options(s.args[1:], map[string]option{
 		"interval": value(number(&interval, 0, maxInt32)),
+		"ntpd":     flag(&ntpd),
 	})
 	if err != nil {
 		return err
 	}
-	p.cfg.Clock.DriftFile, p.cfg.Clock.DriftInterval = s.args[0], interval
+	c := &p.cfg.Clock
+	c.DriftFile, c.DriftInterval, c.NTPDrift = s.args[0], interval, ntpd
 	return nil
 }
 
@@ -96,6 +98,7 @@ func (p *parser) local(s *statement) error {
 		"orphan":       flag(&l.Orphan),
 		"waitsynced":   value(number(&l.WaitSynced, 0, inf)),
 		"waitunsynced": value(number(&l.WaitUnsynced, 0, inf)),
+		"unit":         value(marked(integer(&l.Unit, 0, 3), &l.NTPClock)),
 	})
 	if err != nil {
 		return err

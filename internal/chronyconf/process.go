@@ -6,7 +6,7 @@ func (p *parser) processDirectives() map[string]directive {
 	c, log := &p.cfg.Process, &p.cfg.Log
 	return map[string]directive{
 		"dumpdir":        one(fileName(&c.DumpDir)),
-		"keyfile":        one(fileName(&c.KeyFile)),
+		"keyfile":        one(keyFile(c, false)),
 		"lock_all":       on(&c.LockAll),
 		"log":            {0, -1, p.log},
 		"logbanner":      one(integer(&log.Banner, 0, maxInt32)),

@@ -223,7 +223,8 @@ func TestDidYouMean(t *testing.T) {
 		{"serevr", "did you mean server?"},
 		{"drift-file", "did you mean driftfile?"},
 		{"makesteps", "did you mean makestep?"},
-		{"restrict", ""},
+		{"restricts", "did you mean restrict?"},
+		{"wonderful", ""},
 		{"x", ""},
 		{"", ""},
 	}

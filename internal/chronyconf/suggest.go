@@ -53,3 +53,6 @@ func distance(a, b string) int {
 	}
 	return above[len(b)]
 }
+
+// Suggest is the question that names what an unknown word probably is, or nothing.
+func Suggest(word string, known []string) string { return didYouMean(word, known) }

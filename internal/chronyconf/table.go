@@ -83,7 +83,7 @@ func (p *parser) directives() map[string]directive {
 	for _, part := range []map[string]directive{
 		p.sourceDirectives(), p.selectDirectives(), p.clockDirectives(),
 		p.serverDirectives(), p.clientDirectives(), p.processDirectives(),
-		p.fileDirectives(), inertDirectives(),
+		p.fileDirectives(), p.ntpdDirectives(), inertDirectives(),
 	} {
 		maps.Copy(table, part)
 	}
@@ -183,4 +183,19 @@ func inertDirectives() map[string]directive {
 		"rtcfile":            without(1, 1),
 		"rtconutc":           without(0, 0),
 	}
+}
+
+// Names returns the names of all directives, in lower case.
+func Names() map[string]bool {
+	names := make(map[string]bool)
+	for name := range newParser(nil).table {
+		names[name] = true
+	}
+	return names
+}
+
+// WithoutEffect tells whether a directive is understood, and no more.
+func WithoutEffect(name string) bool {
+	_, found := inertDirectives()[name]
+	return found
 }

@@ -14,10 +14,11 @@ import (
 	"foliot/internal/config"
 )
 
-// TestAllNamesKnown: chrony has 100 names; "workers", "metrics", "ebpf", "onestep" and "xdp" are ours.
+// TestAllNamesKnown: chrony has 100 names; "workers", "metrics", "ebpf", "onestep" and
+// "xdp" are ours, and some are ntpd's.
 func TestAllNamesKnown(t *testing.T) {
 	p := newParser(memory{})
-	if got, want := len(p.table), 100+5; got != want {
+	if got, want := len(p.table), 100+5+8; got != want {
 		t.Errorf("%d directives, want %d", got, want)
 	}
 	for name := range notYet {
@@ -27,7 +28,7 @@ func TestAllNamesKnown(t *testing.T) {
 	}
 	parts := []map[string]directive{
 		p.sourceDirectives(), p.selectDirectives(), p.clockDirectives(), p.serverDirectives(),
-		p.clientDirectives(), p.processDirectives(), p.fileDirectives(), inertDirectives(),
+		p.clientDirectives(), p.processDirectives(), p.fileDirectives(), p.ntpdDirectives(), inertDirectives(),
 	}
 	sum := 0
 	for _, part := range parts {

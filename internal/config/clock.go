@@ -33,6 +33,8 @@ const MaxDrift = 100000
 type Clock struct {
 	DriftFile     string  // driftfile: path; empty = the frequency is not kept
 	DriftInterval float64 // driftfile interval: seconds between two writings (3600)
+	NTPDrift      bool    // driftfile ntpd: in ntpd's format, the frequency alone
+	NoControl     bool    // noclockcontrol: measure and serve, leave the clock alone
 
 	StepThreshold float64 // makestep: seconds; larger offsets are stepped
 	StepLimit     int     // makestep: the first so many updates may step (0 = none, negative = all)
@@ -111,4 +113,6 @@ type Local struct {
 	Orphan       bool    // orphan: servers of this kind agree on one of them
 	WaitSynced   float64 // waitsynced: seconds to wait after the last update (0)
 	WaitUnsynced float64 // waitunsynced: seconds to wait at the start (300 with Orphan, else 0)
+	NTPClock     bool    // unit: it is shown as ntpd's local clock 127.127.1.Unit, whose stratum is one less
+	Unit         int     // unit (0; 0..3)
 }

@@ -94,7 +94,7 @@ func Default() *Config {
 			RateLimit: RateLimit{Interval: -4, Burst: 8, Leak: 2},
 		},
 		Metrics: Metrics{Listen: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), MetricsPort)},
-		Log:     Log{Banner: 32, Change: 1},
+		Log:     Log{Banner: 32, Change: 1, NTP: DefaultNTPStats()},
 		Process: Process{PIDFile: "/run/foliot/foliotd.pid"},
 	}
 }
@@ -103,7 +103,7 @@ func Default() *Config {
 // other. It wants values within the ranges that their comments give, and checks
 // those on which memory or an index depends.
 func (c *Config) Validate() error {
-	if c.Server.NoClientLog && (c.Server.RateLimit.Enabled || c.Command.RateLimit.Enabled) {
+	if c.Server.NoClientLog && (c.Server.RateLimit.Enabled || c.Server.Limiting() || c.Command.RateLimit.Enabled) {
 		return errors.New("ratelimit cannot be used together with noclientlog")
 	}
 	if c.Select.MinStratum > c.Select.MaxStratum {

@@ -30,6 +30,8 @@ type Log struct {
 	Dir    string  // logdir: directory of the files (empty = none are written)
 	Banner int     // logbanner: lines between two headings (32; 0 = no headings)
 	Change float64 // logchange: offset, seconds, from which a correction is reported (1)
+	File   string  // logfile: messages (empty = the system's log); -l on the command line wins
+	NTP    NTPStats
 
 	// One file each, the options of the log directive.
 	RawMeasurements bool // every valid measurement, accepted or not
@@ -49,5 +51,6 @@ type Process struct {
 	LockAll       bool   // lock_all: keep all memory resident
 	SchedPriority int    // sched_priority: of SCHED_FIFO (0 = normal scheduling; 0..100)
 	DumpDir       string // dumpdir: where histories of sources are kept (empty = nowhere)
-	KeyFile       string // keyfile: path of the symmetric keys (empty = none)
+	KeyFile       string // keyfile, keys: path of the symmetric keys (empty = none)
+	NTPKeys       bool   // keys: the file is written as ntpd's
 }

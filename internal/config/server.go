@@ -2,7 +2,11 @@
 
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"foliot/internal/acl"
+)
 
 // AccessRule is one line of an access list. The rules of a list count in their
 // order; exactly one of Prefix, Host and Everything tells whom a rule is about.
@@ -13,6 +17,24 @@ type AccessRule struct {
 	Everything bool         // every address of both families
 	Prefix     netip.Prefix // network with host bits cleared; invalid if one of the others counts
 	Host       string       // name, not resolved; the first address that it has is meant
+}
+
+// Restriction is one restrict directive. If any of them has the flag limited, the
+// rate limit counts only for those that are limited.
+type Restriction struct {
+	Origin Origin
+	Host   string // name, not resolved; Net and Mask are its first address then
+	acl.Restriction
+}
+
+// Limiting tells whether the rate limit counts for some clients only.
+func (s *Server) Limiting() bool {
+	for i := range s.Restrict {
+		if s.Restrict[i].Flags&acl.Limited != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // RateLimit bounds the answers to one address.
@@ -29,15 +51,17 @@ const MaxClientLog = 1 << 31
 
 // Server says whom the daemon serves, and how.
 type Server struct {
-	Port           uint16       // port: UDP port (123; 0 = no server)
-	Access         []AccessRule // allow, deny; with no rule nobody is served and no port is opened
-	BindAddresses  []netip.Addr // bindaddress, in order, each once (empty = every address)
-	BindDevice     string       // binddevice: interface (empty = every one)
-	Broadcasts     []Broadcast  // broadcast, in order
-	Workers        int          // workers: threads that answer, for each address (0 = one for each processor; ..1024)
-	ClientLogLimit int64        // clientloglimit: bytes for all threads together (-1 = 524288 for each thread; 0..2^31)
-	NoClientLog    bool         // noclientlog: keep no records; no interleaved mode for clients
-	RateLimit      RateLimit    // ratelimit
+	Port           uint16        // port: UDP port (123; 0 = no server)
+	Access         []AccessRule  // allow, deny; with no rule nobody is served and no port is opened
+	Restrict       []Restriction // restrict; narrows Access, in no order
+	TrustedKeys    []uint32      // trustedkey: keys that may be used (empty = all)
+	BindAddresses  []netip.Addr  // bindaddress, in order, each once (empty = every address)
+	BindDevice     string        // binddevice: interface (empty = every one)
+	Broadcasts     []Broadcast   // broadcast, in order
+	Workers        int           // workers: threads that answer, for each address (0 = one for each processor; ..1024)
+	ClientLogLimit int64         // clientloglimit: bytes for all threads together (-1 = 524288 for each thread; 0..2^31)
+	NoClientLog    bool          // noclientlog: keep no records; no interleaved mode for clients
+	RateLimit      RateLimit     // ratelimit
 	Smooth         Smooth
 	Kernel         Kernel
 }

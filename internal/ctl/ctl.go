@@ -25,6 +25,7 @@ import (
 	"syscall"
 
 	"foliot/internal/cmdclient"
+	"foliot/internal/convert"
 	"foliot/internal/process"
 )
 
@@ -77,6 +78,9 @@ func Main(args []string, std Streams) int {
 
 // run carries out what the command line asks for.
 func (o *options) run(ctx context.Context, args []string, std Streams) int {
+	if !o.chronyc && len(args) > 0 && args[0] == "convert" {
+		return convert.Command(args[1:], std.Out, std.Err)
+	}
 	s := newSession(ctx, o, std)
 	defer s.close()
 	lines := args

@@ -119,6 +119,9 @@ func (d *daemon) run() error {
 	if err != nil {
 		return err
 	}
+	if loaded.Config.Clock.NoControl {
+		d.control = false
+	}
 	if err := d.openLog(); err != nil {
 		return err
 	}
@@ -197,9 +200,13 @@ func (d *daemon) engineConfig(l *Loaded) engine.Config {
 // else standard error or what the service manager collects it into.
 func (d *daemon) openLog() error {
 	h := logfile.HandlerConfig{Output: os.Stderr, Level: logfile.Level(d.opts.LogLevel)}
+	name := d.opts.LogFile
+	if name == "" && !d.opts.Stderr {
+		name = d.inForce.Config.Log.File
+	}
 	switch {
-	case d.opts.LogFile != "":
-		f, err := logfile.OpenFile(under(d.opts.Dir, d.opts.LogFile))
+	case name != "":
+		f, err := logfile.OpenFile(under(d.opts.Dir, name))
 		if err != nil {
 			return err
 		}
@@ -283,7 +290,7 @@ func (d *daemon) openWorld(c *config.Config) (*world, error) {
 		w.clock, w.guard = sysclock.New(), g
 	}
 	if c.Clock.DriftFile != "" && !d.opts.Query {
-		w.drift = logfile.NewDriftFile(c.Clock.DriftFile, d.log)
+		w.setDriftFile(&c.Clock)
 	}
 	switch p := c.Client.AcquisitionPort; {
 	case p > 0:
@@ -340,6 +347,7 @@ func (w *world) closeGuard(log *slog.Logger) {
 func (d *daemon) applyLogs(c *config.Config, w *world) {
 	if w.narrator != nil {
 		w.narrator.Stats.Close()
+		w.narrator.NTP.Close()
 	}
 	if d.logFile != nil {
 		if err := d.logFile.Reopen(); err != nil {
@@ -347,7 +355,7 @@ func (d *daemon) applyLogs(c *config.Config, w *world) {
 		}
 	}
 	g := &c.Log
-	w.narrator = &narrate.Narrator{Log: d.log, Stats: logfile.NewStats(logfile.StatsConfig{
+	w.narrator = &narrate.Narrator{Log: d.log, NTP: logfile.NewNTPStats(&g.NTP, d.log), Stats: logfile.NewStats(logfile.StatsConfig{
 		Dir: g.Dir, Banner: g.Banner, Warn: d.log,
 		Measurements: g.Measurements, RawMeasurements: g.RawMeasurements, Statistics: g.Statistics,
 		Selection: g.Selection, Tracking: g.Tracking, RefClocks: g.Refclocks, TempComp: g.TempComp,

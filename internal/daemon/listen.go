@@ -70,7 +70,7 @@ func (w *world) bind() {
 	}
 	c := w.poolConfig()
 	if w.view != nil {
-		w.srv.ntpq = newNTPQ(controlPolicy(w.monitors), w.view, &w.view.control)
+		w.srv.ntpq = newNTPQ(controlPolicy(w.monitors, w.srv.policy.Restrict), w.view, &w.view.control)
 		c.Control = w.srv.ntpq
 	}
 	w.srv.pool = worker.NewPool(c)
@@ -213,6 +213,7 @@ func (w *world) publish(s *responder.Snapshot) {
 // enact makes p the policy of serving.
 func (w *world) enact(p responder.Policy) {
 	w.srv.policy = p
+	w.control()
 	if w.srv.pool != nil {
 		w.srv.pool.Enact(p)
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"foliot/internal/engine"
 	"foliot/internal/leap"
 	"foliot/internal/logfile"
+	"foliot/internal/ntpconf"
 	"foliot/internal/resolve"
 	"foliot/internal/setup"
 )
@@ -65,9 +67,12 @@ func Load(o *Options) (*Loaded, error) {
 func (o *Options) anchor(c *config.Config) {
 	for _, p := range []*string{
 		&c.Clock.DriftFile, &c.Clock.TempComp.File, &c.Clock.TempComp.Points, &c.Leap.List,
-		&c.Log.Dir, &c.Process.DumpDir, &c.Process.KeyFile, &c.Process.PIDFile,
+		&c.Log.Dir, &c.Log.File, &c.Process.DumpDir, &c.Process.KeyFile, &c.Process.PIDFile,
 	} {
 		*p = under(o.Dir, *p)
+	}
+	if p := &c.Log.NTP.Prefix; o.Dir != "" && !filepath.IsAbs(*p) {
+		*p = o.Dir + "/" + *p // the end of it is part of names of files
 	}
 }
 
@@ -79,7 +84,8 @@ func parse(o *Options) (*config.Config, []chronyconf.Warning, error) {
 	if len(o.Directives) > 0 {
 		return chronyconf.ParseLines(builtIn{o.Dir}, o.Directives)
 	}
-	return chronyconf.ParseFile(builtIn{o.Dir}, o.File)
+	c, warnings, _, err := ntpconf.Read(builtIn{o.Dir}, o.File, o.NTPConf)
+	return c, warnings, err
 }
 
 // builtIn is the file system as seen from the directory dir, with the built-in
@@ -159,14 +165,18 @@ func (l *Loaded) readKeys(path string) {
 		return
 	}
 	l.checkMode(path)
-	ring, problems := auth.ParseKeys(b)
+	read := auth.ParseKeys
+	if l.Config.Process.NTPKeys {
+		read = auth.ParseNTPKeys
+	}
+	ring, problems := read(b)
 	for _, p := range problems {
 		l.warn("%s in key file %s", p, path)
 		if !p.Kept {
 			l.keyTrouble = fmt.Errorf("%s in key file %s", p, path)
 		}
 	}
-	l.Files.Keys = ring
+	l.Files.Keys = setup.Trusted(ring, l.Config.Server.TrustedKeys)
 }
 
 // checkMode tells when everybody may read or change the secrets in a file, as
@@ -281,9 +291,32 @@ func (l *Loaded) readAccess(lookup func(string) (netip.Addr, bool)) error {
 			return fmt.Errorf("could not resolve %s in deny directive at %s: it would be let in (name its address instead)", r.Host, r.Origin)
 		}
 	}
+	if err := l.readRestrict(known, lookup); err != nil {
+		return err
+	}
 	l.Files.Lookup = func(host string) (netip.Addr, bool) {
 		addr, ok := known[host]
 		return addr, ok
+	}
+	return nil
+}
+
+// readRestrict resolves the hosts in restrict directives. One that is not found has
+// no entry; if that would have taken something away, it is an error.
+func (l *Loaded) readRestrict(known map[string]netip.Addr, lookup func(string) (netip.Addr, bool)) error {
+	for _, r := range l.Config.Server.Restrict {
+		if r.Host == "" || known[r.Host].IsValid() {
+			continue
+		}
+		addr, ok := lookup(r.Host)
+		switch {
+		case ok:
+			known[r.Host] = addr
+		case r.Flags == 0:
+			l.warn("Could not resolve %s in restrict directive at %s: its entry is left out", r.Host, r.Origin)
+		default:
+			return fmt.Errorf("could not resolve %s in restrict directive at %s: it would not be restricted (name its address instead)", r.Host, r.Origin)
+		}
 	}
 	return nil
 }

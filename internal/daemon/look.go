@@ -163,6 +163,7 @@ func configState(o *Options, l *Loaded) state.Configuration {
 	case o.File != BuiltIn:
 		out.File = under(o.Dir, o.File)
 	}
+	out.NTPClock, out.Unit, out.Stratum = c.Local.NTPClock, c.Local.Unit, c.Local.Stratum
 	return out
 }
 

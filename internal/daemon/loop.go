@@ -340,8 +340,8 @@ func (l *loop) reload() error {
 		l.d.log.Warn("Change of " + name + " takes effect at the next start only")
 	}
 	l.w.options.DSCP = fresh.Config.Client.DSCP
-	if f := fresh.Config.Clock.DriftFile; f != old.Clock.DriftFile {
-		l.w.setDriftFile(f)
+	if c := &fresh.Config.Clock; c.DriftFile != old.Clock.DriftFile || c.NTPDrift != old.Clock.NTPDrift {
+		l.w.setDriftFile(c)
 	}
 	l.warmth = l.w.Now().Mono
 	l.w.enact(cfg.Policy)

@@ -87,8 +87,9 @@ func newNTPQ(p mode6.Policy, v *viewer, counts *controlCounts) *ntpq {
 
 // controlPolicy lets those ask by ntpq who may ask by chronyc (cmdallow), and this
 // machine always.
-func controlPolicy(monitors *acl.Table) mode6.Policy {
-	return mode6.Policy{Access: monitors.With(
+// What restrict takes away it takes from all of them.
+func controlPolicy(monitors *acl.Table, r *acl.Restrictions) mode6.Policy {
+	return mode6.Policy{Restrict: r, Access: monitors.With(
 		acl.Rule{Allow: true, All: true, Prefix: netip.MustParsePrefix("127.0.0.0/8")},
 		acl.Rule{Allow: true, All: true, Prefix: netip.MustParsePrefix("::1/128")},
 	)}
@@ -97,8 +98,13 @@ func controlPolicy(monitors *acl.Table) mode6.Policy {
 // monitor changes who may ask by ntpq.
 func (w *world) monitor(who *acl.Table) {
 	w.monitors = who
+	w.control()
+}
+
+// control tells who answers ntpq whom to answer.
+func (w *world) control() {
 	if w.srv.ntpq != nil {
-		p := controlPolicy(who)
+		p := controlPolicy(w.monitors, w.srv.policy.Restrict)
 		w.srv.ntpq.policy.Store(&p)
 	}
 }

@@ -43,6 +43,7 @@ type Options struct {
 	Version    bool          // -v
 	Help       bool          // -h
 	Check      bool          // --check
+	NTPConf    bool          // --ntp-conf
 	Key        *KeyRequest   // --keygen, nil = not given
 	Dir        string        // where the daemon was started, "" = unknown
 }
@@ -91,6 +92,8 @@ func (o *Options) long(a string) error {
 		o.Version = true
 	case "--check":
 		o.Check = true
+	case "--ntp-conf":
+		o.NTPConf = true
 	default:
 		return fmt.Errorf("unknown option %s", a)
 	}

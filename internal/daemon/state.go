@@ -17,7 +17,6 @@ import (
 	"foliot/internal/config"
 	"foliot/internal/engine"
 	"foliot/internal/logfile"
-	"foliot/internal/ntp"
 	"foliot/internal/process"
 	"foliot/internal/responder"
 	"foliot/internal/selection"
@@ -161,6 +160,9 @@ func (d *daemon) giveFiles(c *config.Config) error {
 	if c.Clock.DriftFile != "" {
 		dirs = append(dirs, filepath.Dir(c.Clock.DriftFile))
 	}
+	if n := &c.Log.NTP; n.Loop.Enabled || n.Peer.Enabled {
+		dirs = append(dirs, filepath.Dir(n.Prefix+"stats"))
+	}
 	for _, dir := range dirs {
 		if dir == "" {
 			continue
@@ -235,7 +237,7 @@ func (l *loop) status(out io.Writer) error {
 	t := l.e.Tracking(l.w.Now())
 	state := "not synchronised"
 	switch {
-	case ntp.RefID(t.RefID) == ntp.RefIDLocal:
+	case t.Local:
 		state = "serving its own clock (local), " + state
 	case t.Synchronized:
 		state = "synchronised to " + t.Name

@@ -117,6 +117,8 @@ func needRestart(a, b *config.Config) []string {
 		{"bindcmddevice", a.Command.BindDevice != b.Command.BindDevice},
 		{"cmdport", a.Command.Port != b.Command.Port},
 		{"ebpf", (a.Server.Kernel.Load == config.LoadOff) != (b.Server.Kernel.Load == config.LoadOff)},
+		{"logfile", a.Log.File != b.Log.File},
+		{"noclockcontrol", a.Clock.NoControl != b.Clock.NoControl},
 		{"user", p.User != q.User},
 		{"pidfile", p.PIDFile != q.PIDFile},
 		{"lock_all", p.LockAll != q.LockAll},

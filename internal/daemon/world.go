@@ -262,10 +262,11 @@ func (w *world) setStatus(s *engine.KernelStatus) {
 	}
 }
 
-func (w *world) setDriftFile(path string) {
+func (w *world) setDriftFile(c *config.Clock) {
 	w.drift = nil
-	if path != "" {
-		w.drift = logfile.NewDriftFile(path, w.log)
+	if c.DriftFile != "" {
+		w.drift = logfile.NewDriftFile(c.DriftFile, w.log)
+		w.drift.NTP = c.NTPDrift
 	}
 }
 
@@ -287,4 +288,5 @@ func (w *world) close() {
 		w.stamping.Close()
 	}
 	w.narrator.Stats.Close()
+	w.narrator.NTP.Close()
 }

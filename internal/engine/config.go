@@ -8,6 +8,7 @@ import (
 	"foliot/internal/discipline"
 	"foliot/internal/drifts"
 	"foliot/internal/leap"
+	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/selection"
 	"foliot/internal/source"
@@ -70,6 +71,9 @@ type LocalConfig struct {
 	Orphan       bool    // follow other such servers; Selection.OrphanStratum follows from it
 	WaitSynced   float64 // seconds after the last update
 	WaitUnsynced float64 // seconds after the start, or since the reference was lost
+	// Clock is the reference ID of a local clock that counts as a reference, as one
+	// of ntpd's does: the kernel is told that its clock is synchronised. 0: none.
+	Clock ntp.RefID
 }
 
 // LeapConfig says where leap seconds are learned and how they are applied.

@@ -140,6 +140,7 @@ func (e *Engine) Configure(now clock.Now, cfg Config, out *Actions) {
 	e.clk.Configure(cfg.Clock)
 	e.configureLeap()
 	e.setSources(now, out)
+	e.restrictSources(out)
 	e.setBroadcasts(now)
 	e.openPort(out)
 	e.refresh(now, out)

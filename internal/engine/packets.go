@@ -165,6 +165,9 @@ func (e *Engine) peerOf(in *Received) *member {
 
 // answered hands a packet to its association.
 func (e *Engine) answered(m *member, now clock.Now, in *Received, out *Actions) {
+	if e.silenced(m, in) {
+		return
+	}
 	env := e.env(m, now)
 	arrival := source.Arrival{Data: in.Data, Local: in.Local, Stamp: in.Stamp}
 	v := m.assoc.Receive(&arrival, now, &env)

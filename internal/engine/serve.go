@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 
@@ -24,7 +25,7 @@ func (e *Engine) reference(now clock.Now) source.Reference {
 	at := e.served(now)
 	if e.useLocal(now) {
 		return source.Reference{
-			Leap: ntp.LeapNone, Stratum: e.cfg.Local.Stratum, RefID: ntp.RefIDLocal,
+			Leap: ntp.LeapNone, Stratum: e.cfg.Local.Stratum, RefID: cmp.Or(e.cfg.Local.Clock, ntp.RefIDLocal),
 			Time: at.Add(-clock.Second),
 		}
 	}
@@ -83,6 +84,10 @@ func (e *Engine) refresh(now clock.Now, out *Actions) {
 	e.tellKernel(now, out)
 }
 
+// localError is what the kernel is told of a local clock that counts as a
+// reference, seconds: about what ntpd tells it.
+const localError = 10e-3
+
 // tellKernel makes the kernel's opinion of the clock true, for programs that
 // ask it (adjtimex).
 func (e *Engine) tellKernel(now clock.Now, out *Actions) {
@@ -95,6 +100,8 @@ func (e *Engine) tellKernel(now clock.Now, out *Actions) {
 		k.MaxError = clock.Dispersion(e.ref.Distance(at) + left)
 		k.EstError = clock.Dispersion(max(e.ref.OffsetSD+age*e.ref.Skew, left))
 		k.Synchronized = k.MaxError < 16
+	} else if e.onLocal && e.cfg.Local.Clock != 0 {
+		k.MaxError, k.EstError, k.Synchronized = localError, localError, true
 	}
 	k.Leap, k.TAI = e.leap.Kernel(), e.leap.TAI()
 }

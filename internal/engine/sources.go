@@ -118,6 +118,7 @@ func (e *Engine) addMember(n *entry, addr netip.Addr, now clock.Now, out *Action
 	}
 	n.members++
 	out.event(EvAdded).Source = m.ref()
+	e.restrictSources(out)
 	if !n.offline {
 		env := e.env(m, now)
 		m.assoc.Online(now, &env)
@@ -145,6 +146,7 @@ func (e *Engine) removeMember(m *member, out *Actions) {
 			o.slot, o.txID = i, 0
 		}
 	}
+	e.restrictSources(out)
 }
 
 // retryName asks for the addresses of a name when it is time to.

@@ -86,6 +86,7 @@ type wanted struct {
 	snapshot responder.Snapshot
 	access   *acl.Table
 	limit    *clientlog.Limit
+	restrict bool         // entries of restrict take something away
 	addrs    []netip.Addr // where there are sockets; none: nothing is served
 	cookies  []uint64     // of those
 	device   string       // the only interface to serve at, if not empty
@@ -193,7 +194,7 @@ func (k *Keeper) Publish(s *responder.Snapshot) { k.change(func(w *wanted) { w.s
 
 // Enact makes p the policy of serving.
 func (k *Keeper) Enact(p responder.Policy) {
-	k.change(func(w *wanted) { w.access, w.limit = p.Access, p.Limit })
+	k.change(func(w *wanted) { w.access, w.limit, w.restrict = p.Access, p.Limit, p.Restrict != nil })
 }
 
 // At says at which addresses, of which interface if not all, there are sockets,
@@ -245,7 +246,7 @@ func (k *Keeper) apply(path *fastpath.Fastpath, now time.Time) time.Duration {
 
 // sameplaces tells whether a and b want the same of the interfaces.
 func sameplaces(a, b *wanted) bool {
-	return a.port == b.port && a.device == b.device && slices.Equal(a.addrs, b.addrs) && slices.Equal(a.kernel.Serve, b.kernel.Serve)
+	return a.port == b.port && a.restrict == b.restrict && a.device == b.device && slices.Equal(a.addrs, b.addrs) && slices.Equal(a.kernel.Serve, b.kernel.Serve)
 }
 
 // publish draws the line of served time anew, if anybody uses it.

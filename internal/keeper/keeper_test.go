@@ -47,6 +47,7 @@ func TestModeAt(t *testing.T) {
 		{"another", up, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "e1"})}, fastpath.Watch, false},
 		{"another device is served at", up, wanted{port: 123, device: "e1", kernel: serve(config.XDPServe{Interface: "e0"})}, fastpath.Watch, false},
 		{"another port", up, wanted{port: 1123, kernel: serve(config.XDPServe{Interface: "e0"})}, fastpath.Watch, false},
+		{"restricted", up, wanted{port: 123, restrict: true, kernel: serve(config.XDPServe{Interface: "e0"})}, fastpath.Watch, false},
 		{"down", down, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "e0"})}, 0, false},
 		{"no Ethernet", tunnel, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "e0"})}, 0, false},
 		{"auto wants an address", up, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "auto"})}, fastpath.Watch, false},
@@ -77,6 +78,7 @@ func TestObstacles(t *testing.T) {
 		{"e1", wanted{port: 123}, "no such interface"},
 		{"e0", wanted{port: 0}, "closed"},
 		{"e0", wanted{port: 124}, "port 123 only"},
+		{"e0", wanted{port: 123, restrict: true}, "restrict"},
 		{"e0", wanted{port: 123, device: "e1"}, "binddevice"},
 	} {
 		got := obstacle(tt.name, &tt.want, seen)

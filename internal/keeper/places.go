@@ -70,7 +70,7 @@ func modeAt(f *net.Interface, w *wanted) (fastpath.Mode, bool) {
 	if f.Flags&net.FlagUp == 0 || len(f.HardwareAddr) != 6 && !loopback {
 		return 0, false
 	}
-	if w.port == ntpPort && (w.device == "" || w.device == f.Name) {
+	if w.port == ntpPort && !w.restrict && (w.device == "" || w.device == f.Name) {
 		for i := range w.kernel.Serve {
 			x := &w.kernel.Serve[i]
 			switch {
@@ -239,6 +239,8 @@ func obstacle(name string, w *wanted, seen map[string]bool) string {
 		return "the server port is closed (port 0)"
 	case w.port != ntpPort:
 		return fmt.Sprintf("the programs know port %d only", ntpPort)
+	case w.restrict:
+		return "restrict says more than the programs know"
 	case w.device != "" && w.device != name:
 		return "binddevice names another interface"
 	case !seen[name]:
@@ -251,7 +253,7 @@ func obstacle(name string, w *wanted, seen map[string]bool) string {
 // as far as there are sockets for them. Those of the loopback interface that are
 // not loopback's are anybody's.
 func own(ifaces []net.Interface, w *wanted) (list []fastpath.Own) {
-	if w.port != ntpPort {
+	if w.port != ntpPort || w.restrict {
 		return nil
 	}
 	for i := range ifaces {

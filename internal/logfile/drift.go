@@ -78,8 +78,16 @@ func AppendDrift(b []byte, d Drift) []byte {
 	return append(appendFloat(b, d.Skew.PPM(), ppm), '\n')
 }
 
+// AppendNTPDrift appends the content of a drift file of ntpd: the correction alone,
+// in ppm.
+func AppendNTPDrift(b []byte, d Drift) []byte {
+	return append(appendFloat(b, d.Frequency.PPM(), layout{'f', 0, 6}), '\n')
+}
+
 // DriftFile is the file of directive driftfile. Not safe for concurrent use.
 type DriftFile struct {
+	// NTP writes the file in ntpd's format.
+	NTP     bool
 	path    string
 	warn    *slog.Logger
 	failing bool
@@ -108,7 +116,11 @@ func (f *DriftFile) Read() (Drift, error) {
 // Write replaces the content of the file. An error leaves the old content and
 // is told to people only if the previous Write succeeded.
 func (f *DriftFile) Write(d Drift) error {
-	err := Replace(f.path, AppendDrift(nil, d), 0o644)
+	content := AppendDrift
+	if f.NTP {
+		content = AppendNTPDrift
+	}
+	err := Replace(f.path, content(nil, d), 0o644)
 	if err != nil {
 		err = fmt.Errorf("write driftfile: %w", err)
 	}

@@ -3,7 +3,7 @@
 package manual
 
 // Chapters are all directives.
-var Chapters = []Chapter{sourceDirectives, selectionDirectives, clockDirectives, serverDirectives, commandDirectives, logDirectives, processDirectives}
+var Chapters = []Chapter{sourceDirectives, selectionDirectives, clockDirectives, serverDirectives, commandDirectives, logDirectives, processDirectives, ntpdDirectives}
 
 var clockDirectives = Chapter{"The system clock", "", []Directive{
 	{"clockprecision SECONDS", "Precision of the clock; measured without this directive."},
@@ -91,4 +91,15 @@ var processDirectives = Chapter{"Files and the process", "", []Directive{
 	{"user USER", "Run as this user once sockets are open."},
 	{"lock_all", "Keep all memory resident."},
 	{"sched_priority PRIORITY", "Real-time priority, SCHED_FIFO (0: none; up to 100)."},
+}}
+
+var ntpdDirectives = Chapter{"Taken over from ntpd", "They mean what they mean in an ntp.conf, and are what `foliotctl convert` makes of one. A file that is an ntp.conf is recognised and needs none of this.", []Directive{
+	{"restrict [-4|-6] default|source|ADDRESS[/LENGTH]|HOST [mask MASK] [FLAG]...", "Take rights away from those there: `ignore`, `noserve`, `noquery`, `notrust`, `version`, `limited`, `kod`, `flake`, `nomrulist`, `ntpport`; the other flags of ntpd have nothing to take away here. The most specific entry counts, wherever it stands; one without flags gives all rights back. Answers of our own servers are judged too. While there are such entries nothing is answered in the kernel."},
+	{"keys FILE", "Symmetric keys in ntpd's format; only those of `trustedkey` are used."},
+	{"trustedkey ID|FIRST ... LAST...", "Keys of `keys` that are trusted, by number."},
+	{"statsdir PREFIX", "Where the files of `statistics` are: a directory with its slash at the end."},
+	{"statistics NAME...", "Write `loopstats` and `peerstats`, in ntpd's formats."},
+	{"filegen NAME [file FILE] [type TYPE] [link|nolink] [enable|disable]", "How the files of `statistics` are called, and when a new one begins: type `none`, `pid`, `day`, `week`, `month`, `year` or `age`."},
+	{"logfile FILE", "Write messages there, as -l does."},
+	{"noclockcontrol", "Do not control the system clock, as -x does (`disable ntp` of ntpd)."},
 }}

@@ -42,8 +42,10 @@ import (
 // Policy is what people decided about control messages. The zero Policy answers
 // the machine itself.
 type Policy struct {
-	Access  *acl.Table // who may ask; nil: the machine itself
-	Surplus int        // octets a second of longer answers to other machines; 0: 16384
+	Access *acl.Table // who may ask; nil: the machine itself
+	// Restrict takes away from those (noquery, ignore; nomrulist); nil: nothing.
+	Restrict *acl.Restrictions
+	Surplus  int // octets a second of longer answers to other machines; 0: 16384
 }
 
 const defaultSurplus = 16384
@@ -161,7 +163,7 @@ func (p Policy) Worth(b []byte, from netip.AddrPort) bool {
 
 // allows tells whether from may ask. Nobody asks from port 0.
 func (p Policy) allows(from netip.AddrPort) bool {
-	if from.Port() == 0 {
+	if from.Port() == 0 || p.Restrict.Of(from)&(acl.Ignore|acl.NoQuery) != 0 {
 		return false
 	}
 	if p.Access == nil {
@@ -211,6 +213,9 @@ func (r *Responder) perform(body []byte) (status uint16, err failure) {
 	case opReadClock:
 		return r.readClock(body)
 	case opReadMRU:
+		if r.config.Policy.Restrict.Of(r.req.From)&acl.NoMRU != 0 {
+			return 0, noPermission
+		}
 		return 0, r.readClients(body)
 	case opNonce:
 		r.text.bare("nonce", r.nonce())

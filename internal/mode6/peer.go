@@ -98,12 +98,12 @@ func ofPacket(put func(*text, string, *ntp.Packet)) func(*text, string, *peer) {
 // clocks, 0.0.0.0 for a name without address. ntpq shows the name instead of either.
 func (p *peer) sourceAddr() netip.Addr {
 	switch {
+	case p.Addr.IsValid():
+		return p.Addr.Addr()
 	case p.refClock():
 		return netip.AddrFrom4([4]byte{127, 127, 0, byte(p.unit)})
-	case !p.Addr.IsValid():
-		return netip.IPv4Unspecified()
 	}
-	return p.Addr.Addr()
+	return netip.IPv4Unspecified()
 }
 
 func (p *peer) localAddr() netip.Addr {

@@ -3,6 +3,8 @@
 package mode6
 
 import (
+	"net/netip"
+
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
 	"foliot/internal/selection"
@@ -52,6 +54,7 @@ func (v *view) take(r *Responder) {
 			clocks++
 		}
 	}
+	v.addLocal()
 	for _, name := range v.Unsolved[:min(len(v.Unsolved), mostPeers-len(v.all))] {
 		v.all = append(v.all, peer{Source: &unresolved, v: v, id: v.number(0xffff, -1), unsolved: name})
 	}
@@ -60,6 +63,26 @@ func (v *view) take(r *Responder) {
 			v.selected = &v.all[i]
 		}
 	}
+}
+
+// addLocal shows the local clock as an association, if it was configured as one: its
+// stratum is one less than what is served.
+func (v *view) addLocal() {
+	c := &v.Config
+	if !c.NTPClock {
+		return
+	}
+	const firstNumber, poll = 0x7f01, 6
+	s := &state.Source{
+		Name: "LOCAL", Mode: state.RefClock, Stratum: c.Stratum - 1, Status: selection.WaitUpdate,
+		Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 127, 1, byte(c.Unit)}), 123),
+		Poll: poll, MinPoll: poll, MaxPoll: poll, Reach: 0xff, Reached: 8,
+		RefID: 'L'<<24 | 'O'<<16 | 'C'<<8 | 'L', Samples: state.Samples{N: 1},
+	}
+	if v.Tracking.Local {
+		s.Status = selection.Selected
+	}
+	v.all = append(v.all, peer{Source: s, v: v, id: v.number(firstNumber, 1), unit: c.Unit})
 }
 
 // unresolved stands for a name without address. Its poll is ntpd's first.
@@ -225,3 +248,6 @@ func (r *Responder) readStatus() (uint16, failure) {
 	}
 	return r.view.status(), noError
 }
+
+// PeerStatus returns the status word of a source.
+func PeerStatus(s *state.Source) uint16 { return (&peer{Source: s}).status() }

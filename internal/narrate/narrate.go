@@ -25,10 +25,14 @@ import (
 type Narrator struct {
 	Log   *slog.Logger
 	Stats *logfile.Stats
+	NTP   *logfile.NTPStats // nil: none
+
+	known map[engine.SourceID]known
 }
 
 // Event handles one event.
 func (n *Narrator) Event(ev *engine.Event) {
+	n.note(ev)
 	if n.record(ev) {
 		return
 	}
@@ -44,8 +48,10 @@ func (n *Narrator) record(ev *engine.Event) bool {
 		n.measurement(ev)
 	case engine.EvStatistics:
 		n.statistics(ev)
+		n.peerStats(ev)
 	case engine.EvTracking:
 		n.tracking(ev)
+		n.loopStats(ev)
 	case engine.EvSelection:
 		n.selection(ev)
 	case engine.EvTemperature:

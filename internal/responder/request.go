@@ -3,6 +3,7 @@
 package responder
 
 import (
+	"foliot/internal/acl"
 	"foliot/internal/auth"
 	"foliot/internal/ntp"
 )
@@ -78,7 +79,8 @@ func (c *Counters) Refused() (n uint64) {
 type request struct {
 	packet  ntp.Packet
 	trailer ntp.Trailer
-	key     auth.Key // of the MAC, if there is one
+	taken   acl.Flags // from who sent it
+	key     auth.Key  // of the MAC, if there is one
 }
 
 // read decodes a datagram from source port port.

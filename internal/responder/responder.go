@@ -16,9 +16,14 @@ import (
 
 // Policy is what people decided about serving. Immutable; threads share it.
 type Policy struct {
-	Access *acl.Table       // who may ask; nil: nobody
-	Keys   auth.Ring        // that requests may be authenticated with
-	Limit  *clientlog.Limit // how often; nil: as often as they like
+	Access *acl.Table // who may ask; nil: nobody
+	// Restrict takes away from those who may; nil: nothing.
+	Restrict *acl.Restrictions
+	Keys     auth.Ring        // that requests may be authenticated with
+	Limit    *clientlog.Limit // how often; nil: as often as they like
+	// Some: Limit is for those whose restriction has the flag limited, and kisses
+	// are for those whose has kod.
+	Some bool
 }
 
 // Config is what a Server is made with.
@@ -102,17 +107,41 @@ func (s *Server) judge(b []byte, in *Arrival, p *Policy) Verdict {
 	if !p.Access.Allowed(addr) {
 		return Denied
 	}
+	r.taken = p.Restrict.Of(in.From)
+	if r.taken != 0 && s.restricted(r) {
+		return Denied
+	}
 	v := Answer
-	switch s.clients.Hit(clientlog.PrefixOf(addr), in.Stamp.Time, r.packet.Version, p.Limit, s.random) {
+	switch s.clients.Hit(clientlog.PrefixOf(addr), in.Stamp.Time, r.packet.Version, p.limit(r.taken), s.random) {
 	case clientlog.Drop:
 		return Limited
 	case clientlog.Kiss:
-		v = Kissed
+		if v = Kissed; p.Some && r.taken&acl.KoD == 0 {
+			return Limited
+		}
 	}
 	if !r.authentic(b, p.Keys) {
 		return BadAuth
 	}
 	return v
+}
+
+// restricted tells whether what is taken away from the sender of r leaves no answer.
+func (s *Server) restricted(r *request) bool {
+	const drops = 10 // ntpd loses one packet in ten for who has the flag flake
+	f := r.taken
+	return f&(acl.Ignore|acl.NoServe) != 0 ||
+		f&acl.Version != 0 && r.packet.Version != ntp.Version ||
+		f&acl.NoTrust != 0 && len(r.trailer.MAC) == 0 ||
+		f&acl.Flake != 0 && s.random()%drops == 0
+}
+
+// limit returns the rate limit for those from whom f is taken away.
+func (p *Policy) limit(f acl.Flags) *clientlog.Limit {
+	if p.Some && f&acl.Limited == 0 {
+		return nil
+	}
+	return p.Limit
 }
 
 // count notes what kinds of requests are answered.
@@ -137,8 +166,8 @@ func (s *Server) respond(b []byte, in *Arrival, p *Policy, snap *Snapshot, kiss 
 		Origin:  q.Transmit,
 		Receive: ntp.FromInstant(received).Fuzz(snap.Precision, s.random()) | 1,
 	}
-	if p.Limit != nil {
-		a.Poll = max(a.Poll, p.Limit.Interval)
+	if l := p.limit(s.req.taken); l != nil {
+		a.Poll = max(a.Poll, l.Interval)
 	}
 	if kiss {
 		a.Leap, a.RefID = ntp.LeapUnsync, ntp.KissRate

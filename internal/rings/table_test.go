@@ -28,7 +28,7 @@ var ringOf = map[string]ring{
 	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge,
 	"internal/fastpath": edge,
 
-	"internal/config": shell, "internal/chronyconf": shell, "internal/setup": shell, "internal/narrate": shell,
+	"internal/config": shell, "internal/chronyconf": shell, "internal/ntpconf": shell, "internal/convert": shell, "internal/setup": shell, "internal/narrate": shell,
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
 	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell, "internal/mode6": shell,
 	"internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,

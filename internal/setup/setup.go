@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 
 	"foliot/internal/acl"
 	"foliot/internal/auth"
@@ -20,6 +21,7 @@ import (
 	"foliot/internal/drifts"
 	"foliot/internal/engine"
 	"foliot/internal/leap"
+	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/selection"
 	"foliot/internal/source"
@@ -72,7 +74,8 @@ func Engine(c *config.Config, f *Files, m *Machine) engine.Config {
 	e.NoServer = c.Server.Port == 0
 	e.SharedPort = c.Server.Port != 0 && c.Client.AcquisitionPort == int(c.Server.Port)
 	e.Policy = responder.Policy{Access: Access(c.Server.Access, f.Lookup), Keys: f.Keys}
-	if r := c.Server.RateLimit; r.Enabled {
+	e.Policy.Restrict, e.Policy.Some = Restrictions(c.Server.Restrict, f.Lookup), c.Server.Limiting()
+	if r := c.Server.RateLimit; r.Enabled || e.Policy.Some {
 		e.Policy.Limit = clientlog.NewLimit(r.Interval, r.Burst, r.Leak, r.KoD)
 	}
 	e.Broadcasts = broadcasts(c.Server.Broadcasts)
@@ -159,8 +162,12 @@ func clockConfig(c *config.Config, m *Machine) discipline.ClockConfig {
 
 func localConfig(c *config.Config) engine.LocalConfig {
 	l := c.Local
+	var unit ntp.RefID
+	if l.NTPClock {
+		unit = ntp.RefIDLocal - 1 + ntp.RefID(l.Unit) // 127.127.1.0, and on
+	}
 	return engine.LocalConfig{
-		Enabled: l.Enabled, Stratum: l.Stratum, Distance: l.Distance, Activate: l.Activate,
+		Clock: unit, Enabled: l.Enabled, Stratum: l.Stratum, Distance: l.Distance, Activate: l.Activate,
 		Orphan: l.Orphan, WaitSynced: l.WaitSynced, WaitUnsynced: l.WaitUnsynced,
 	}
 }
@@ -195,6 +202,45 @@ func Access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *
 		out = append(out, a)
 	}
 	return acl.New(out)
+}
+
+// Restrictions builds the table of what is taken away from whom, nil for none. A
+// host name that does not resolve is nobody.
+func Restrictions(list []config.Restriction, lookup func(string) (netip.Addr, bool)) *acl.Restrictions {
+	if len(list) == 0 {
+		return nil
+	}
+	var out []acl.Restriction
+	for _, r := range list {
+		if r.Host != "" {
+			addr, ok := netip.Addr{}, false
+			if lookup != nil {
+				addr, ok = lookup(r.Host)
+			}
+			if !ok {
+				continue
+			}
+			host := acl.OfPrefix(netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), r.Flags)
+			host.NTPPort = r.NTPPort
+			r.Restriction = host
+		}
+		out = append(out, r.Restriction)
+	}
+	return acl.NewRestrictions(out)
+}
+
+// Trusted returns the keys that may be used: all, unless some are named.
+func Trusted(ring auth.Ring, named []uint32) auth.Ring {
+	if len(named) == 0 {
+		return ring
+	}
+	out := make(auth.Ring)
+	for _, id := range named {
+		if k, ok := ring[id]; ok {
+			out[id] = k
+		}
+	}
+	return out
 }
 
 // Source makes the engine's configuration of one source, which may be one that
@@ -232,8 +278,14 @@ func Source(c *config.Config, s *config.Source, f *Files, m *Machine) engine.Sou
 
 // MissingKeys names the sources whose key is not in the ring, one message each.
 func MissingKeys(c *config.Config, keys auth.Ring) (out []string) {
+	named := len(c.Server.TrustedKeys) > 0
 	for i := range c.Sources {
 		s := &c.Sources[i]
+		if named && s.Key != 0 && !slices.Contains(c.Server.TrustedKeys, s.Key) {
+			out = append(out, fmt.Sprintf("Key %d of %s %s at %s is not trusted (trustedkey): its answers will not be accepted",
+				s.Key, s.Kind, s.Name, s.Origin))
+			continue
+		}
 		if _, ok := keys[s.Key]; s.Key != 0 && !ok {
 			out = append(out, fmt.Sprintf("Key %d of %s %s at %s is missing in key file %q: its answers will not be accepted",
 				s.Key, s.Kind, s.Name, s.Origin, c.Process.KeyFile))

@@ -243,5 +243,8 @@ type Configuration struct {
 	NoLog      bool // noclientlog
 	RateLimit  bool
 	LeapSource string // "", "sources", a file or a time zone
+	NTPClock   bool   // the local clock is ntpd's 127.127.1.Unit
+	Unit       int
+	Stratum    uint8 // of the local clock, as others see it
 	TAI        int
 }
