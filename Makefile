@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
+.PHONY: packages check-packages build build-sim test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -33,6 +33,15 @@ build: ## bin/foliotd and bin/foliotctl
 
 build-sim: ## bin/foliotd-clknetsim, which runs inside the clknetsim simulator
 	$(STATIC) -tags clknetsim -o bin/foliotd-clknetsim ./cmd/foliotd
+
+# The packager is pinned in a module of its own, and so none of foliot's
+# dependencies; man pages and completions are taken along once they are made.
+ARCHS ?= amd64 arm64
+packages: ## bin/packages: deb and rpm for ARCHS="amd64 arm64"
+	@rm -rf bin/packages bin/package && mkdir -p bin
+	$(GO) -C packaging/tool build -o ../../bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
+	for arch in $(ARCHS); do GOARCH=$$arch $(STATIC) -o bin/package/$$arch/ ./cmd/foliotd ./cmd/foliotctl; done
+	packaging/build "$(VERSION)" bin/packages bin/nfpm $(ARCHS)
 
 test: ## every test; with root, those in network namespaces too
 	@./tests/prepare.sh
