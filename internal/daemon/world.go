@@ -39,6 +39,7 @@ type world struct {
 	cfg      *config.Config
 	clock    systemClock
 	guard    *guard.Guard // nil without clock control
+	budget   *budget      // nil counts nothing
 	drift    *logfile.DriftFile
 	stamping *udpstamp.Socket // keeps the kernel's receive stamps on
 	poller   *udpstamp.Poller
@@ -77,6 +78,7 @@ func (w *world) SetClock(a *engine.Action) engine.ClockDone {
 	var done sysclock.Done
 	var err error
 	if a.Kind == engine.ActStep {
+		w.budget.stepping()
 		done, err = w.clock.Step(a.Offset)
 	} else {
 		if w.guard != nil {
@@ -217,6 +219,8 @@ func (w *world) Do(a *engine.Action) {
 	case engine.ActEvent:
 		w.narrator.Event(&a.Event)
 		switch a.Event.Kind {
+		case engine.EvTracking:
+			w.budget.updated()
 		case engine.EvSelected:
 			w.notifier.Status("synchronised to " + a.Event.Source.Name)
 		case engine.EvStatistics:
