@@ -24,6 +24,7 @@ import (
 	"strings"
 	"syscall"
 
+	"foliot/internal/adopt"
 	"foliot/internal/cmdclient"
 	"foliot/internal/process"
 )
@@ -71,6 +72,9 @@ func Main(args []string, std Streams) int {
 	if err := o.become(); err != nil {
 		fmt.Fprintln(std.Err, err)
 		return ExitRefused
+	}
+	if !o.chronyc && len(rest) > 0 && rest[0] == "adopt" {
+		return adopt.Command(rest[1:], std.Out, std.Err)
 	}
 	return o.run(ctx, rest, std)
 }

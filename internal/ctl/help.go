@@ -113,6 +113,7 @@ exit, quit	leave
 
 const ownHelp = `foliotd only:
 status	what foliotd does, in a few lines
+adopt [--dry-run] [FILE]	take over the configuration of chronyd or ntpd
 reload	make foliotd read its configuration again
 version	which foliotd is running
 `

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"foliot/tests/vm/wire"
 )
 
 // install installs the package with a configuration that is there before, and
@@ -48,9 +50,12 @@ func TestInstall(t *testing.T) {
 	}
 	testReload(t, m)
 
-	m.try(t, "systemd-run --on-active=1 systemctl reboot")
-	time.Sleep(8 * time.Second)
-	m.await(t)
+	boot := m.sh(t, "cat /proc/sys/kernel/random/boot_id")
+	m.sh(t, "systemd-run -q --on-active=1 systemctl reboot")
+	eventually(t, 2*time.Minute, "the machine is up again", func() bool {
+		r, err := m.ask(&wire.Request{Do: wire.Run, Script: "cat /proc/sys/kernel/random/boot_id", Seconds: 2}, 3*time.Second)
+		return err == nil && strings.TrimSpace(r.Out) != boot
+	})
 	eventually(t, time.Minute, "foliotd is active after a reboot", func() bool {
 		out, _ := m.try(t, "systemctl is-active foliotd")
 		return out == "active"
@@ -70,7 +75,7 @@ func testReload(t *testing.T, m *machine) {
 	if out, code := m.try(t, "systemctl reload foliotd"); code == 0 {
 		t.Errorf("systemctl reload with an error in the configuration succeeds: %s", out)
 	}
-	if out := m.sh(t, "journalctl --no-pager -u foliotd -n 20"); !strings.Contains(out, "bad.conf:1") {
+	if out := m.sh(t, "journalctl --no-pager -u foliotd -n 20"); !strings.Contains(out, "line 1 in file /etc/foliot/conf.d/bad.conf: one is not") {
 		t.Errorf("the journal does not name the place of the error:\n%s", out)
 	}
 	if after := m.sh(t, "systemctl is-active foliotd && systemctl show -P MainPID foliotd"); after != "active\n"+before {

@@ -41,9 +41,15 @@ type machine struct {
 	qmp    net.Conn
 }
 
-// start boots a machine, which shares the disk and keeps what it writes to itself,
-// and waits for its agent.
+// start boots a machine and waits for it.
 func start(t *testing.T, s spec) *machine {
+	t.Helper()
+	return startAll(t, s)[0]
+}
+
+// launch starts a machine, which shares the disk and keeps what it writes to
+// itself.
+func launch(t *testing.T, s spec) *machine {
 	t.Helper()
 	m := &machine{spec: s, dir: t.TempDir()}
 	args := []string{
@@ -72,11 +78,16 @@ func start(t *testing.T, s spec) *machine {
 	}
 	t.Cleanup(func() { m.stop(t) })
 	m.connect(t)
-	m.await(t)
-	if s.host > 0 {
-		m.sh(t, fmt.Sprintf("ip link set eth0 up 2>/dev/null || { dev=$(ls /sys/class/net | grep -v lo | head -1); ip link set $dev name eth0; ip link set eth0 up; }; ip addr add %s/24 dev eth0", m.addr()))
-	}
 	return m
+}
+
+// network gives the machine its address.
+func (m *machine) network(t *testing.T) {
+	t.Helper()
+	if m.host > 0 {
+		m.sh(t, "dev=$(ls /sys/class/net | grep -v lo | head -1); [ $dev = eth0 ] || { ip link set $dev down; ip link set $dev name eth0; }; "+
+			"ip link set eth0 up; ip addr add "+m.addr()+"/24 dev eth0")
+	}
 }
 
 // accel is how a machine is run. Emulation is the same everywhere, and works where
