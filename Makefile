@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: packages check-packages build build-sim test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
+.PHONY: packages check-packages check-image test-vm build build-sim test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -42,6 +42,23 @@ packages: ## bin/packages: deb and rpm for ARCHS="amd64 arm64"
 	$(GO) -C packaging/tool build -o ../../bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
 	for arch in $(ARCHS); do GOARCH=$$arch $(STATIC) -o bin/package/$$arch/ ./cmd/foliotd ./cmd/foliotctl; done
 	packaging/build "$(VERSION)" bin/packages bin/nfpm $(ARCHS)
+
+# The lab's disks are kept in ~/.cache/foliot-vm; -outage 10m and others are flags of
+# its tests.
+VMFLAGS ?=
+test-vm: ## the package on virtual machines whose clocks it steers (root, qemu-system-x86, debootstrap)
+	@[ -n "$(ROOT)" ] || { echo "test-vm needs root: sudo make test-vm" >&2; exit 1; }
+	@$(MAKE) --no-print-directory packages ARCHS=amd64 >/dev/null
+	$(UNCLOCKED) $(GO) test -tags vm -count=1 -v -timeout 20m ./tests/vm $(VMFLAGS)
+
+# The unit is judged by systemd-analyze where there is one that can (252 or later).
+check-packages: ## what is in the packages, their scripts, and the unit
+	@$(MAKE) --no-print-directory packages ARCHS=amd64
+	packaging/check bin/packages
+
+check-image: build ## the container image's file system, made by the Dockerfile's own commands (root)
+	@[ -n "$(ROOT)" ] || { echo "check-image needs root: sudo make check-image" >&2; exit 1; }
+	$(UNCLOCKED) $(GO) run ./tests/image
 
 test: ## every test; with root, those in network namespaces too
 	@./tests/prepare.sh

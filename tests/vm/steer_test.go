@@ -23,17 +23,6 @@ func following(server *machine, add string) string {
 		server.addr(), add)
 }
 
-// pair starts a server with foliotd and a machine without a daemon, at the
-// same time.
-func pair(t *testing.T) (server, client *machine) {
-	t.Helper()
-	img := trixie(t)
-	both := startAll(t, spec{name: "server", image: img, host: 1}, spec{name: "client", image: img, host: 2})
-	server, client = both[0], both[1]
-	server.install(t, served)
-	return server, client
-}
-
 // startAll boots machines side by side.
 func startAll(t *testing.T, specs ...spec) []*machine {
 	t.Helper()
@@ -110,23 +99,120 @@ func (m *machine) synchronised(t *testing.T, want bool) {
 	}
 }
 
-func TestSlew(t *testing.T) {
-	server, client := pair(t)
-	// An unsteered clock runs at its own rate and the one set: the daemon is to
-	// find the latter, since the lab's machines have exact clocks.
-	client.disturb(t, server, 0.4, 80)
-	client.synchronised(t, false)
+// begin starts the daemon of m anew with a configuration and no memory, offset
+// seconds ahead of o and with a clock whose rate was set ppm too fast.
+func (m *machine) begin(t *testing.T, o *machine, conf string, offset, ppm float64) {
+	t.Helper()
+	m.sh(t, "systemctl stop foliotd chrony 2>/dev/null; rm -f /var/lib/foliot/* /etc/foliot/conf.d/*.conf")
+	m.write(t, "/etc/foliot/foliot.conf", conf)
+	m.disturb(t, o, offset, ppm)
+	m.sh(t, "journalctl -q --rotate && journalctl -q --vacuum-time=1s && systemctl reset-failed foliotd; systemctl start foliotd")
+}
+
+// journal returns what the daemon logged since begin.
+func (m *machine) journal(t *testing.T) string {
+	t.Helper()
+	return m.sh(t, "journalctl --no-pager -o cat -u foliotd")
+}
+
+// TestSteering has a machine follow another, with everything that may happen.
+func TestSteering(t *testing.T) {
+	img := trixie(t)
+	both := startAll(t, spec{name: "server", image: img, host: 1}, spec{name: "client", image: img, host: 2})
+	server, client := both[0], both[1]
+	server.install(t, served)
+	t.Run("unsynchronised", func(t *testing.T) { client.synchronised(t, false) })
 	client.install(t, following(server, ""))
+	for _, tt := range []struct {
+		name string
+		run  func(t *testing.T, server, client *machine)
+	}{
+		{"slew", testSlew},
+		{"step", testStep},
+		{"killed in mid-slew", testKilled},
+		{"crash loop", testCrashLoop},
+		{"paused", testPause},
+		{"set by hand", testSetByHand},
+		{"network down", testOutage},
+		{"disk full", testDiskFull},
+		{"seed pair of chrony", testSeedChrony},
+		{"chronyd beside ours", testChronyd},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, server, client) })
+	}
+}
+
+// An unsteered clock runs at the rate that was set: the daemon is to find that
+// out, since the lab's machines have exact clocks.
+func testSlew(t *testing.T, server, client *machine) {
+	client.begin(t, server, following(server, ""), 0.4, 80)
 	client.within(t, server, 1e-3, 90*time.Second)
-	eventually(t, time.Minute, "the frequency is within 1 ppm", func() bool { return math.Abs(client.frequency(t)) < 1 })
-	if log := client.sh(t, "journalctl --no-pager -u foliotd"); strings.Contains(log, "was stepped") {
+	defer func() {
+		t.Log(client.sh(t, "foliotctl tracking; foliotctl -n sourcestats; foliotctl -n ntpdata | grep -i stamping"))
+	}()
+	took := eventually(t, 90*time.Second, "the frequency is within 1 ppm", func() bool { return math.Abs(client.frequency(t)) < 1 })
+	if log := client.journal(t); strings.Contains(log, "was stepped") {
 		t.Errorf("0.4 s were stepped with makestep 1.0 3:\n%s", log)
 	}
 	client.synchronised(t, true)
 	off, bound := client.apart(t, server)
 	s := client.clock(t, wire.Request{})
-	t.Logf("offset %+.3f ms (read to %.3f ms), kernel rate %+.3f ppm, bound %.6f s", off*1e3, bound*1e3, s.PPM, s.MaxError)
+	t.Logf("frequency after %.0f s more; offset %+.3f ms (read to %.3f ms), kernel rate %+.3f ppm, bound %.6f s",
+		took.Seconds(), off*1e3, bound*1e3, s.PPM, s.MaxError)
 	if math.Abs(off)-bound > s.MaxError {
 		t.Errorf("the kernel's bound of %.6f s does not hold: the error is %.6f s", s.MaxError, off)
 	}
+}
+
+func testStep(t *testing.T, server, client *machine) {
+	client.begin(t, server, following(server, ""), -3000, -50)
+	client.within(t, server, 5e-3, 60*time.Second)
+	if log := client.journal(t); !strings.Contains(log, "was stepped by 3000") && !strings.Contains(log, "was stepped by 2999") {
+		t.Errorf("the journal tells of no step:\n%s", log)
+	}
+	client.synchronised(t, true)
+}
+
+// slewing waits until the clock runs far from its base rate.
+func (m *machine) slewing(t *testing.T) {
+	t.Helper()
+	eventually(t, 30*time.Second, "a slew", func() bool { return math.Abs(m.clock(t, wire.Request{}).PPM) > 1000 })
+}
+
+func testKilled(t *testing.T, server, client *machine) {
+	for _, who := range []string{"kill -9 $(systemctl show -P MainPID foliotd)", "systemctl kill -s KILL foliotd"} {
+		client.begin(t, server, "maxslewrate 20000\n"+following(server, ""), 0.9, 20)
+		client.slewing(t)
+		// No new instance shall mend what the old one left; the guard is to.
+		if !strings.HasPrefix(who, "systemctl") {
+			client.sh(t, "systemctl stop --no-block foliotd; "+who)
+		} else {
+			client.sh(t, who)
+		}
+		begin := time.Now()
+		took := eventually(t, 5*time.Second, "the rate is the clock's own again after "+who, func() bool {
+			return math.Abs(client.clock(t, wire.Request{}).PPM) < 500
+		})
+		t.Logf("%s: base rate seen after %.1f s (%.1f s since the kill)", who, took.Seconds(), time.Since(begin).Seconds())
+	}
+}
+
+// testCrashLoop has the daemon crash after each step: only so many steps as
+// makestep allows may come of that.
+func testCrashLoop(t *testing.T, server, client *machine) {
+	client.begin(t, server, following(server, ""), 100, 0)
+	steps := 0
+	for range 5 {
+		n := strings.Count(client.journal(t), "was stepped by")
+		for begin := time.Now(); time.Since(begin) < 12*time.Second && n == steps; n = strings.Count(client.journal(t), "was stepped by") {
+			time.Sleep(500 * time.Millisecond)
+		}
+		steps = n
+		client.clock(t, wire.Request{Do: wire.Shift, Seconds: 100})
+		client.sh(t, "kill -9 $(systemctl show -P MainPID foliotd); sleep 3; systemctl is-active foliotd")
+	}
+	if steps < 1 || steps > 3 {
+		t.Errorf("%d steps in a crash loop with makestep 1.0 3, want 1 to 3:\n%s", steps, client.journal(t))
+	}
+	t.Logf("%d steps in 5 crashes", steps)
 }
