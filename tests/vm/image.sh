@@ -36,6 +36,11 @@ if ls "$archives"/*.deb >/dev/null 2>&1; then
 	chroot "$root" sh -c 'dpkg -i /var/cache/apt/archives/*.deb' >>"$out/debootstrap.log" 2>&1
 fi
 
+# Its source has a test of the real clock, of which only the archive is wanted.
+echo "deb-src $mirror $suite main" >"$root/etc/apt/sources.list.d/source.list"
+chroot "$root" sh -c 'apt-get -q update && cd /opt/debs && apt-get -q source --download-only chrony' >>"$out/debootstrap.log" 2>&1
+rm -f "$root"/opt/debs/*.dsc "$root"/opt/debs/*.debian.tar.* "$root"/opt/debs/*.asc "$root/etc/apt/sources.list.d/source.list"
+
 cat >"$root/etc/systemd/system/agent.service" <<'UNIT'
 [Unit]
 Description=what the tests outside talk to

@@ -135,6 +135,7 @@ func TestSteering(t *testing.T) {
 		{"set by hand", testSetByHand},
 		{"network down", testOutage},
 		{"disk full", testDiskFull},
+		{"chrony's own test", testClockUpdate},
 		{"seed pair of chrony", testSeedChrony},
 		{"chronyd beside ours", testChronyd},
 	} {
@@ -150,7 +151,7 @@ func testSlew(t *testing.T, server, client *machine) {
 	defer func() {
 		t.Log(client.sh(t, "foliotctl tracking; foliotctl -n sourcestats; foliotctl -n ntpdata | grep -i stamping"))
 	}()
-	took := eventually(t, 90*time.Second, "the frequency is within 1 ppm", func() bool { return math.Abs(client.frequency(t)) < 1 })
+	took := eventually(t, 150*time.Second, "the frequency is within 1 ppm", func() bool { return math.Abs(client.frequency(t)) < 1 })
 	if log := client.journal(t); strings.Contains(log, "was stepped") {
 		t.Errorf("0.4 s were stepped with makestep 1.0 3:\n%s", log)
 	}
@@ -179,22 +180,25 @@ func (m *machine) slewing(t *testing.T) {
 	eventually(t, 30*time.Second, "a slew", func() bool { return math.Abs(m.clock(t, wire.Request{}).PPM) > 1000 })
 }
 
+// testKilled ends the daemon in mid-slew. No new instance shall mend what the old
+// one left at first: that is for the guard, or for what comes after its end too.
 func testKilled(t *testing.T, server, client *machine) {
-	for _, who := range []string{"kill -9 $(systemctl show -P MainPID foliotd)", "systemctl kill -s KILL foliotd"} {
+	const drop = "/run/systemd/system/foliotd.service.d/once.conf"
+	for _, v := range []struct{ name, restart, kill string }{
+		{"the daemon alone", "no", "kill -9 $(systemctl show -P MainPID foliotd)"},
+		{"daemon and guard at once", "on-failure", "systemctl kill -s KILL foliotd"},
+	} {
+		client.write(t, drop, "[Service]\nRestart="+v.restart)
+		client.sh(t, "systemctl daemon-reload")
 		client.begin(t, server, "maxslewrate 20000\n"+following(server, ""), 0.9, 20)
 		client.slewing(t)
-		// No new instance shall mend what the old one left; the guard is to.
-		if !strings.HasPrefix(who, "systemctl") {
-			client.sh(t, "systemctl stop --no-block foliotd; "+who)
-		} else {
-			client.sh(t, who)
-		}
-		begin := time.Now()
-		took := eventually(t, 5*time.Second, "the rate is the clock's own again after "+who, func() bool {
+		client.sh(t, v.kill)
+		took := eventually(t, 8*time.Second, "the rate is the clock's own again after a kill of "+v.name, func() bool {
 			return math.Abs(client.clock(t, wire.Request{}).PPM) < 500
 		})
-		t.Logf("%s: base rate seen after %.1f s (%.1f s since the kill)", who, took.Seconds(), time.Since(begin).Seconds())
+		t.Logf("kill of %s: base rate seen after %.1f s", v.name, took.Seconds())
 	}
+	client.sh(t, "rm "+drop+"; systemctl daemon-reload")
 }
 
 // testCrashLoop has the daemon crash after each step: only so many steps as
@@ -209,7 +213,7 @@ func testCrashLoop(t *testing.T, server, client *machine) {
 		}
 		steps = n
 		client.clock(t, wire.Request{Do: wire.Shift, Seconds: 100})
-		client.sh(t, "kill -9 $(systemctl show -P MainPID foliotd); sleep 3; systemctl is-active foliotd")
+		client.sh(t, "kill -9 $(systemctl show -P MainPID foliotd); sleep 2; timeout 30 sh -c 'until systemctl is-active foliotd; do sleep 1; done'")
 	}
 	if steps < 1 || steps > 3 {
 		t.Errorf("%d steps in a crash loop with makestep 1.0 3, want 1 to 3:\n%s", steps, client.journal(t))
