@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -242,7 +243,68 @@ func (im *image) try() error {
 		}
 		fmt.Println("ok:", v.name)
 	}
+	return im.measure()
+}
+
+// What a start may take, and what memory then.
+const (
+	startLimit = 100 * time.Millisecond
+	rssLimit   = 40 << 10 // kB
+)
+
+// measure reports the time from the start to the first answer, and the memory with
+// metrics and the status page on. The machine may be busy: the best of five counts.
+func (im *image) measure() error {
+	best, rss := time.Hour, 0
+	for range 5 {
+		cmd := exec.Command(im.entry[0], "-n", "-x", "-u", "foliot", "local stratum 1", "allow", "metrics listen 127.0.0.1:9923")
+		cmd.Dir, cmd.Env = "/", []string{}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: im.root}
+		begin := time.Now()
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		took, err := answered(begin)
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+		if err != nil {
+			return err
+		}
+		best = min(best, took)
+		if _, line, ok := strings.Cut(string(status), "VmRSS:"); ok {
+			fmt.Sscan(line, &rss)
+		}
+	}
+	info, err := os.Stat(im.root + im.entry[0])
+	if err != nil {
+		return err
+	}
+	fmt.Printf("foliotd: %d octets, first answer %v after the start, %d kB resident\n", info.Size(), best.Round(time.Millisecond), rss)
+	if best > startLimit || rss > rssLimit || rss == 0 {
+		return fmt.Errorf("more than %v and %d kB", startLimit, rssLimit)
+	}
 	return nil
+}
+
+// answered asks for the time until there is an answer.
+func answered(begin time.Time) (time.Duration, error) {
+	conn, err := net.Dial("udp", "127.0.0.1:123")
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	request := make([]byte, 48)
+	request[0] = 4<<3 | 3 // version and mode (RFC 5905 section 7.3)
+	for time.Since(begin) < 5*time.Second {
+		conn.Write(request) // refused while nobody listens
+		conn.SetReadDeadline(time.Now().Add(2 * time.Millisecond))
+		if n, err := conn.Read(make([]byte, 100)); err == nil && n == 48 {
+			return time.Since(begin), nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return 0, errors.New("no answer within 5 s")
 }
 
 func (im *image) serve(args []string, uid uint32) error {

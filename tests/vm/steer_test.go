@@ -163,6 +163,7 @@ func testSlew(t *testing.T, server, client *machine) {
 	if math.Abs(off)-bound > s.MaxError {
 		t.Errorf("the kernel's bound of %.6f s does not hold: the error is %.6f s", s.MaxError, off)
 	}
+	client.sh(t, "systemctl start foliot-wait && systemctl is-active time-sync.target && systemctl stop foliot-wait")
 }
 
 func testStep(t *testing.T, server, client *machine) {
