@@ -156,7 +156,7 @@ func (m *machine) pause(t *testing.T, d time.Duration) {
 // await waits until the agent answers.
 func (m *machine) await(t *testing.T) {
 	t.Helper()
-	for begin := time.Now(); time.Since(begin) < 90*time.Second; {
+	for begin := time.Now(); time.Since(begin) < 4*time.Minute; {
 		if _, err := m.ask(&wire.Request{Do: wire.Clock}, time.Second); err == nil {
 			t.Logf("%s is up after %.0f s", m.name, time.Since(begin).Seconds())
 			return
