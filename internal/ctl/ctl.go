@@ -24,6 +24,7 @@ import (
 	"strings"
 	"syscall"
 
+	"foliot/internal/adopt"
 	"foliot/internal/cmdclient"
 	"foliot/internal/convert"
 	"foliot/internal/process"
@@ -73,14 +74,20 @@ func Main(args []string, std Streams) int {
 		fmt.Fprintln(std.Err, err)
 		return ExitRefused
 	}
+	if len(rest) > 0 && !o.chronyc && tools[rest[0]] != nil {
+		return tools[rest[0]](rest[1:], std.Out, std.Err)
+	}
 	return o.run(ctx, rest, std)
+}
+
+// tools are commands that ask no daemon and are programs of their own: with options
+// after their name, and exit codes.
+var tools = map[string]func(args []string, out, complaints io.Writer) int{
+	"adopt": adopt.Command, "convert": convert.Command,
 }
 
 // run carries out what the command line asks for.
 func (o *options) run(ctx context.Context, args []string, std Streams) int {
-	if !o.chronyc && len(args) > 0 && args[0] == "convert" {
-		return convert.Command(args[1:], std.Out, std.Err)
-	}
 	s := newSession(ctx, o, std)
 	defer s.close()
 	lines := args

@@ -123,7 +123,7 @@ func TestManual(t *testing.T) {
 		for _, c := range g.Commands {
 			for _, name := range c.Names() {
 				named[name] = true
-				_, own := ownCommands[name]
+				own := ownCommands[name] != nil || tools[name] != nil
 				if _, ok := commands[name]; !ok && !own || c.Own && !own {
 					t.Errorf("the manual has the command %s", name)
 				}
@@ -131,7 +131,7 @@ func TestManual(t *testing.T) {
 		}
 	}
 	gone := map[string]bool{"password": true, "authhash": true}
-	for _, name := range slices.Concat(slices.Collect(maps.Keys(commands)), slices.Collect(maps.Keys(ownCommands))) {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(commands)), slices.Collect(maps.Keys(ownCommands)), slices.Collect(maps.Keys(tools))) {
 		if !named[name] && !gone[name] {
 			t.Errorf("the manual lacks the command %s", name)
 		}

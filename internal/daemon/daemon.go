@@ -50,6 +50,7 @@ type daemon struct {
 	signals *process.Signals
 
 	inForce *Loaded // nil = nothing yet
+	budget  *budget // nil = not counted
 }
 
 // Main is foliotd. It returns the exit code.
@@ -166,6 +167,9 @@ func (d *daemon) readMachine() error {
 		return errors.New("not allowed to set the clock (CAP_SYS_TIME is missing): start with -x to run without clock control")
 	}
 	d.control = true
+	if !d.opts.OneShot() {
+		d.budget = openBudget(filepath.Dir(d.socketPath()))
+	}
 	return nil
 }
 
@@ -173,6 +177,10 @@ func (d *daemon) load() (*Loaded, error) {
 	l, err := Load(d.opts)
 	if err != nil {
 		return nil, err
+	}
+	d.budget.lessen(l.Config)
+	if !d.opts.Check {
+		l.stay(os.Geteuid())
 	}
 	if err := l.Config.Validate(); err != nil {
 		return nil, err
@@ -243,6 +251,11 @@ func (d *daemon) announce(l *Loaded) {
 	if !d.control {
 		d.log.Info("Disabled control of system clock")
 	}
+	if b := d.budget; b != nil {
+		if b.log = d.log; b.before > 0 {
+			d.log.Warn(fmt.Sprintf("The last run ended without order after %d updates, which count for makestep and maxchange", b.before))
+		}
+	}
 	if f := l.Files.Drift; f != nil {
 		d.log.Info(fmt.Sprintf("Frequency %.3f +/- %.3f ppm read from %s", -f.Frequency.PPM(), f.Skew.PPM(), l.Config.Clock.DriftFile))
 	}
@@ -277,7 +290,7 @@ func (c *claimed) remove(log *slog.Logger) {
 // openWorld opens clock, guard and poller.
 func (d *daemon) openWorld(c *config.Config) (*world, error) {
 	w := &world{
-		log: d.log, cfg: c, clients: make(map[engine.SourceID]*udpstamp.Socket), watched: make(map[engine.SourceID]bool),
+		log: d.log, cfg: c, budget: d.budget, clients: make(map[engine.SourceID]*udpstamp.Socket), watched: make(map[engine.SourceID]bool),
 		options: udpstamp.Options{DSCP: c.Client.DSCP, Precision: clock.Dispersion(d.quantum)},
 	}
 	d.applyLogs(c, w)

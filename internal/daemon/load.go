@@ -24,6 +24,7 @@ import (
 	"foliot/internal/leap"
 	"foliot/internal/logfile"
 	"foliot/internal/ntpconf"
+	"foliot/internal/process"
 	"foliot/internal/resolve"
 	"foliot/internal/setup"
 )
@@ -78,6 +79,19 @@ func (o *Options) anchor(c *config.Config) {
 
 func (l *Loaded) warn(format string, args ...any) {
 	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
+}
+
+// stay makes a daemon that is not root, but started as uid by its service manager,
+// remain what it is: the user directive is for those who can change.
+func (l *Loaded) stay(uid int) {
+	name := l.Config.Process.User
+	if uid == 0 || name == "" {
+		return
+	}
+	if id, err := process.LookupUser(name); err != nil || id.UID != uid {
+		l.warn("Not root: staying user %d, not becoming %s", uid, name)
+	}
+	l.Config.Process.User = ""
 }
 
 func parse(o *Options) (*config.Config, []chronyconf.Warning, error) {

@@ -101,6 +101,9 @@ func (d *daemon) leave(lp *loop, c *config.Config) error {
 	// Only now the clock has a rate that may stay: on every other way out the
 	// guard is to see to it.
 	lp.w.closeGuard(d.log)
+	if lp.w.exit != engine.ExitMaxChange { // which a restart must not undo
+		d.budget.close()
+	}
 	d.removeDumps(lp.w.cfg)
 	d.dump(lp.w.cfg, lp.e)
 	synced := lp.e.Tracking(lp.w.Now()).Synchronized

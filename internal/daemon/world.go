@@ -40,6 +40,7 @@ type world struct {
 	cfg      *config.Config
 	clock    systemClock
 	guard    *guard.Guard // nil without clock control
+	budget   *budget      // nil counts nothing
 	drift    *logfile.DriftFile
 	stamping *udpstamp.Socket // keeps the kernel's receive stamps on
 	kernel   *keeper.Keeper   // nil without eBPF
@@ -79,6 +80,7 @@ func (w *world) SetClock(a *engine.Action) engine.ClockDone {
 	var done sysclock.Done
 	var err error
 	if a.Kind == engine.ActStep {
+		w.budget.stepping()
 		done, err = w.clock.Step(a.Offset)
 	} else {
 		if w.guard != nil {
@@ -219,6 +221,8 @@ func (w *world) Do(a *engine.Action) {
 	case engine.ActEvent:
 		w.narrator.Event(&a.Event)
 		switch a.Event.Kind {
+		case engine.EvTracking:
+			w.budget.updated()
 		case engine.EvSelected:
 			w.notifier.Status("synchronised to " + a.Event.Source.Name)
 		case engine.EvStatistics:

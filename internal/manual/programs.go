@@ -154,6 +154,8 @@ var Commands = []Group{
 			More: "It is about the program, the machine, the kernel's clock, the configuration and all reports. Keys, comments in configuration files, addresses of clients and hardware addresses are left out. It works with less in it while foliotd is down; -f names the configuration then."},
 		{Usage: "reload", Own: true, About: "make foliotd read its configuration again",
 			More: "A configuration with an error changes nothing. Sources that stay keep their history."},
+		{Usage: "adopt [--dry-run] [FILE]", Own: true, Words: "--dry-run", About: "take over the configuration of chronyd or ntpd",
+			More: "With it go their keys and what they know of the clock's drift. It says what it does, and what is left to do: it stops and disables nothing."},
 		{Usage: "convert FILE [-o OUT]", Own: true, Words: "-o", About: "write a chrony.conf or ntp.conf as foliot.conf",
 			More: "Where the meaning changes there is a comment. It needs no daemon."},
 		{Usage: "version", Own: true, About: "which foliotd is running"},

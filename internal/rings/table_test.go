@@ -31,7 +31,7 @@ var ringOf = map[string]ring{
 	"internal/config": shell, "internal/chronyconf": shell, "internal/ntpconf": shell, "internal/convert": shell, "internal/setup": shell, "internal/narrate": shell,
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
 	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell, "internal/mode6": shell,
-	"internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
+	"internal/adopt": shell, "internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
 	"internal/metrics": shell, "internal/web": shell, "internal/figures": shell, "internal/top": shell, "internal/diag": shell, "internal/manual": shell,
 	"internal/survey": shell, "internal/command": shell, "internal/keeper": shell,
 
