@@ -23,7 +23,7 @@ var ringOf = map[string]ring{
 	"internal/stats": core, "internal/source": core, "internal/selection": core, "internal/discipline": core,
 	"internal/leap": core, "internal/smooth": core, "internal/acl": core, "internal/drifts": core,
 	"internal/clientlog": core, "internal/responder": core, "internal/engine": core,
-	"internal/stability": core,
+	"internal/stability": core, "internal/probe": core,
 
 	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge,
 
