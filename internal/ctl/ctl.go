@@ -55,6 +55,9 @@ func Main(args []string, std Streams) int {
 	signal.Ignore(syscall.SIGPIPE) // a reader that left is an error of writing, and our socket is removed
 	o := &options{program: args[0], hosts: cmdclient.DefaultHosts, port: cmdclient.DefaultPort}
 	o.chronyc = filepath.Base(args[0]) == "chronyc"
+	if len(args) > 1 && args[1] == "racks" && !o.chronyc {
+		return racks(args[2:], std)
+	}
 	rest, err := o.parse(args[1:])
 	switch {
 	case o.version:

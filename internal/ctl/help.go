@@ -115,6 +115,7 @@ const ownHelp = `foliotd only:
 status	what foliotd does, in a few lines
 reload	make foliotd read its configuration again
 version	which foliotd is running
+racks run|report|compare	measure how well the clocks of a cluster agree
 `
 
 // helpColumn is where the explanations begin.

@@ -66,9 +66,9 @@ type Fleet struct {
 	env     source.Env
 	req     source.Request
 	last    clock.Now // of the last look at the clocks
-	end     int64 // when hosts that were slow to answer are given up, never without a count
-	Jumps   int      // how often somebody stepped our clock
-	Late    Lateness // of sending, by our own doing
+	end     int64     // when hosts that were slow to answer are given up, never without a count
+	Jumps   int       // how often somebody stepped our clock
+	Late    Lateness  // of sending, by our own doing
 }
 
 // target is one host.

@@ -23,9 +23,9 @@ var ringOf = map[string]ring{
 	"internal/stats": core, "internal/source": core, "internal/selection": core, "internal/discipline": core,
 	"internal/leap": core, "internal/smooth": core, "internal/acl": core, "internal/drifts": core,
 	"internal/clientlog": core, "internal/responder": core, "internal/engine": core,
-	"internal/stability": core, "internal/probe": core,
+	"internal/stability": core, "internal/probe": core, "internal/rackstat": core,
 
-	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge,
+	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge, "internal/prober": edge,
 
 	"internal/config": shell, "internal/chronyconf": shell, "internal/setup": shell, "internal/narrate": shell,
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
@@ -33,7 +33,7 @@ var ringOf = map[string]ring{
 	"internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
 	"internal/metrics": shell, "internal/web": shell,
 	"internal/survey": shell, "internal/command": shell,
-	"internal/inventory": shell,
+	"internal/inventory": shell, "internal/rackview": shell, "internal/racksctl": shell,
 
 	"internal/sim": worlds, "internal/scenario": worlds, "internal/clknetsim": worlds,
 
