@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim man completions packages check-packages check-image test-vm test race check check-root check-page check-rules check-exporter generate check-generated sim sidebyside bench-server soak bench-xdp fuzz bench run clean
+.PHONY: build build-sim man completions packages check-packages check-image test-vm test race check check-root check-page check-report check-rules check-exporter generate check-generated sim sidebyside bench-server bench-racks soak bench-xdp fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -23,10 +23,10 @@ UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
 RACY := ./internal/auth ./internal/cmdclient ./internal/command ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/keeper ./internal/logfile \
-	./internal/metrics ./internal/process ./internal/resolve ./internal/top ./internal/udpstamp ./internal/web ./internal/worker
+	./internal/metrics ./internal/process ./internal/prober ./internal/racksctl ./internal/resolve ./internal/top ./internal/udpstamp ./internal/web ./internal/worker
 
 # Packages whose tests run daemons in real time, and are spoilt by neighbours.
-ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./tests/soak ./tests/xdpbench ./internal/fastpath ./internal/udpstamp ./internal/worker
+ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./tests/soak ./tests/xdpbench ./internal/fastpath ./internal/prober ./internal/udpstamp ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
 	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl
@@ -112,6 +112,12 @@ check-page: ## the status page in headless Chromium; screenshots in bin/page (in
 	@mkdir -p bin && $(GO) build -o bin/page-check ./tests/page
 	$(UNCLOCKED) bin/page-check -out bin/page
 
+check-report: ## the report of foliotctl racks in headless Chromium; screenshots in bin/report
+	@command -v chromium >/dev/null || { [ -n "$(ROOT)" ] && apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+	@mkdir -p bin && $(GO) build -o bin/page-check ./tests/page
+	$(UNCLOCKED) bin/page-check -racks -out bin/report
+
 # Debian has promtool in the package of the Prometheus server, which is only
 # unpacked here: installed, it would start.
 check-rules: ## the Prometheus rules, with promtool (unpacked from Debian's package when missing)
@@ -147,6 +153,11 @@ soak: ## random octets at every socket of foliotd, SOAK=5m (root)
 	@[ -n "$(ROOT)" ] || { echo "soak needs root: sudo make soak" >&2; exit 1; }
 	@mkdir -p bin && $(GO) build -o bin/soak ./tests/soak
 	cd tests/soak && $(UNCLOCKED) ../../bin/soak -duration $(SOAK)
+
+bench-racks: ## foliotctl racks with 10 and 2000 hosts, beside chronyd -Q and beevik/ntp, BENCHFLAGS="-hosts 500" (root)
+	@[ -n "$(ROOT)" ] || { echo "bench-racks needs root: sudo make bench-racks" >&2; exit 1; }
+	@mkdir -p bin && $(GO) build -o bin/racksbench ./tests/racksbench
+	$(UNCLOCKED) bin/racksbench $(BENCHFLAGS)
 
 fuzz: ## every fuzz target, FUZZTIME=5m each
 	@for pkg in $$($(GO) list ./...); do \

@@ -109,6 +109,7 @@ var settings = []struct {
 	{"xdp serve AUTO mode native", func(c *config.Config) {
 		c.Server.Kernel.Serve = []config.XDPServe{{Origin: at, Interface: "auto", Mode: config.XDPNative}}
 	}},
+	{"rack r12", func(c *config.Config) { c.Rack = "r12" }},
 	{"metrics listen off", func(c *config.Config) { c.Metrics.Listen = netip.AddrPort{} }},
 	{"metrics listen 192.0.2.1", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 9923) }},
 	{"metrics listen 192.0.2.1:80", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 80) }},
@@ -184,6 +185,10 @@ func TestSourceOptions(t *testing.T) {
 		{"pool a maxsources 2", config.KindPool, func(s *config.Source) { s.MaxSources = 2 }},
 		{"peer a xleave key 7", config.KindPeer, func(s *config.Source) { s.XLeave, s.Key = true, 7 }},
 		{"server a minpoll -6 maxpoll -6", config.KindServer, func(s *config.Source) { s.MinPoll, s.MaxPoll = -6, -6 }},
+		{"server a rack r1", config.KindServer, func(s *config.Source) { s.Rack = "r1" }},
+		{"monitor a rack=r1 minpoll 4", config.KindServer, func(s *config.Source) {
+			s.NoSelect, s.XLeave, s.Rack, s.MinPoll = true, true, "r1", 4
+		}},
 		{"server a minpoll 12", config.KindServer, func(s *config.Source) { s.MinPoll, s.MaxPoll = 12, 12 }},
 		{"server a prefer noselect trust require", config.KindServer, func(s *config.Source) {
 			s.Prefer, s.NoSelect, s.Trust, s.Require = true, true, true, true

@@ -14,11 +14,11 @@ import (
 	"foliot/internal/config"
 )
 
-// TestAllNamesKnown: chrony has 100 names; "workers", "metrics", "ebpf", "onestep" and
-// "xdp" are ours, and some are ntpd's.
+// TestAllNamesKnown: chrony has 100 names; "workers", "metrics", "ebpf", "onestep", "xdp",
+// "monitor" and "rack" are ours, and some are ntpd's.
 func TestAllNamesKnown(t *testing.T) {
 	p := newParser(memory{})
-	if got, want := len(p.table), 100+5+8; got != want {
+	if got, want := len(p.table), 100+7+8; got != want {
 		t.Errorf("%d directives, want %d", got, want)
 	}
 	for name := range notYet {

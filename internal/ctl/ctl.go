@@ -75,15 +75,17 @@ func Main(args []string, std Streams) int {
 		return ExitRefused
 	}
 	if len(rest) > 0 && !o.chronyc && tools[rest[0]] != nil {
-		return tools[rest[0]](rest[1:], std.Out, std.Err)
+		return tools[rest[0]](rest[1:], std)
 	}
 	return o.run(ctx, rest, std)
 }
 
 // tools are commands that ask no daemon and are programs of their own: with options
 // after their name, and exit codes.
-var tools = map[string]func(args []string, out, complaints io.Writer) int{
-	"adopt": adopt.Command, "convert": convert.Command,
+var tools = map[string]func(args []string, std Streams) int{
+	"adopt":   func(args []string, std Streams) int { return adopt.Command(args, std.Out, std.Err) },
+	"convert": func(args []string, std Streams) int { return convert.Command(args, std.Out, std.Err) },
+	"racks":   racks,
 }
 
 // run carries out what the command line asks for.

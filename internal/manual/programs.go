@@ -156,6 +156,8 @@ var Commands = []Group{
 			More: "A configuration with an error changes nothing. Sources that stay keep their history."},
 		{Usage: "adopt [--dry-run] [FILE]", Own: true, Words: "--dry-run", About: "take over the configuration of chronyd or ntpd",
 			More: "With it go their keys and what they know of the clock's drift. It says what it does, and what is left to do: it stops and disables nothing."},
+		{Usage: "racks run|report|compare [OPTION]... FILE...", Own: true, Words: "run report compare", About: "measure how well the clocks of a cluster agree",
+			More: "It needs no daemon. `foliotctl racks help` lists its options."},
 		{Usage: "convert FILE [-o OUT]", Own: true, Words: "-o", About: "write a chrony.conf or ntp.conf as foliot.conf",
 			More: "Where the meaning changes there is a comment. It needs no daemon."},
 		{Usage: "version", Own: true, About: "which foliotd is running"},

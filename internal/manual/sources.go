@@ -39,12 +39,15 @@ var SourceOptions = []Directive{
 	{"minsamples SAMPLES", "Keep at least so many samples (6)."},
 	{"maxsamples SAMPLES", "Keep at most so many samples (0: as many as there is room for)."},
 	{"maxunreach POLLS", "Do not stay with the source for more than so many polls without an answer (100000)."},
+	{"rack NAME", "The rack that the source is in, for the label peer_rack of metrics; also written rack=NAME."},
 	{"copy", "Take over reference identifier and stratum of the server, for a proxy of it."},
 }
 
 var sourceDirectives = Chapter{"Sources of time", "", []Directive{
 	{"server HOST [OPTION]...", "Ask an NTP server, by its name or address. Options are listed below."},
 	{"pool NAME [OPTION]...", "Ask several servers that share a name (`maxsources`); one that is silent or wrong is replaced."},
+	{"monitor HOST [OPTION]...", "Measure a server all the time without ever following it; for metrics of how well a cluster agrees. foliot's own."},
+	{"rack NAME", "The rack that this machine is in, for the labels of metrics. foliot's own."},
 	{"peer HOST [OPTION]...", "Exchange time with another server, each as the other's source."},
 	{"refclock DRIVER PARAMETER [OPTION]...", "Use a reference clock of this machine."},
 	{"initstepslew THRESHOLD [HOST]...", "Set the clock at the start from these hosts if it is off by more than THRESHOLD seconds."},

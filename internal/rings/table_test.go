@@ -24,8 +24,9 @@ var ringOf = map[string]ring{
 	"internal/stats": core, "internal/source": core, "internal/selection": core, "internal/discipline": core,
 	"internal/leap": core, "internal/smooth": core, "internal/acl": core, "internal/drifts": core,
 	"internal/clientlog": core, "internal/responder": core, "internal/engine": core,
+	"internal/stability": core, "internal/probe": core, "internal/rackstat": core,
 
-	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge,
+	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge, "internal/prober": edge,
 	"internal/fastpath": edge,
 
 	"internal/config": shell, "internal/chronyconf": shell, "internal/ntpconf": shell, "internal/convert": shell, "internal/setup": shell, "internal/narrate": shell,
@@ -34,6 +35,7 @@ var ringOf = map[string]ring{
 	"internal/adopt": shell, "internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
 	"internal/metrics": shell, "internal/web": shell, "internal/figures": shell, "internal/top": shell, "internal/diag": shell, "internal/manual": shell,
 	"internal/survey": shell, "internal/command": shell, "internal/keeper": shell,
+	"internal/inventory": shell, "internal/rackview": shell, "internal/racksctl": shell,
 
 	"internal/sim": worlds, "internal/scenario": worlds, "internal/clknetsim": worlds,
 
@@ -183,6 +185,10 @@ var moduleDoors = map[string]struct {
 		"views render the state; one of them does so for Prometheus",
 		map[string]string{"internal/metrics": "histograms, the runtime's metrics, formats"},
 	},
+	"go.yaml.in/": {
+		"the daemon's configuration is chrony's; YAML is how people list hosts",
+		map[string]string{"internal/inventory": "inventories"},
+	},
 	"google.golang.org/protobuf/": {
 		"it is a format of metrics and of nothing else",
 		map[string]string{"internal/metrics": "the format that native histograms need"},
@@ -202,6 +208,7 @@ var linkable = map[string]string{
 	"golang.org/x/sys/":            "system calls",
 	"github.com/cilium/ebpf":       "loading eBPF programs, without C",
 	"github.com/prometheus/":       "metrics: histograms, formats, what the runtime and /proc tell",
+	"go.yaml.in/yaml/v3":           "inventories",
 	"google.golang.org/protobuf/":  "of prometheus: the format that native histograms need",
 	"github.com/beorn7/perks/":     "of prometheus: quantiles",
 	"github.com/cespare/xxhash/":   "of prometheus: hashes of labels",
