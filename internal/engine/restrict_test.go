@@ -63,6 +63,10 @@ func TestRestrictSources(t *testing.T) {
 	l.reload(all(servers("10.0.0.2"), restrict))
 	w.Run(120)
 	check(acl.NoQuery, acl.Limited)
+	l.reload(func(c *config.Config) { c.Server.Restrict = []config.Restriction{entry("10.0.0.1/32", acl.NoServe)} })
+	if e := l.node.Engine; e.Allowed(addrOf(1)) || !e.Allowed(addrOf(2)) {
+		t.Error("accheck does not know what restrict says")
+	}
 }
 
 // A local clock that counts as a reference, as ntpd's does, is one to programs that
