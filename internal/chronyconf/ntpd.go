@@ -4,6 +4,7 @@ package chronyconf
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"foliot/internal/acl"
@@ -66,6 +67,8 @@ func (p *parser) trustedKey(s *statement) error {
 		for ; first <= last; first++ {
 			*to = append(*to, first)
 		}
+		slices.Sort(*to)
+		*to = slices.Compact(*to)
 	}
 	return nil
 }

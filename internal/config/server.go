@@ -54,7 +54,7 @@ type Server struct {
 	Port           uint16        // port: UDP port (123; 0 = no server)
 	Access         []AccessRule  // allow, deny; with no rule nobody is served and no port is opened
 	Restrict       []Restriction // restrict; narrows Access, in no order
-	TrustedKeys    []uint32      // trustedkey: keys that may be used (empty = all)
+	TrustedKeys    []uint32      // trustedkey: keys that may be used, ascending (empty = all)
 	BindAddresses  []netip.Addr  // bindaddress, in order, each once (empty = every address)
 	BindDevice     string        // binddevice: interface (empty = every one)
 	Broadcasts     []Broadcast   // broadcast, in order

@@ -128,11 +128,26 @@ func (w *writer) process() {
 	case c.KeyFile != "":
 		w.line("keyfile", c.KeyFile)
 	}
-	if ids := w.c.Server.TrustedKeys; len(ids) > 0 {
-		words := []string{"trustedkey"}
-		for _, id := range ids {
-			words = append(words, show(id))
+	w.trustedKeys(w.c.Server.TrustedKeys)
+}
+
+// trustedKeys writes numbers of keys, those that follow each other as a range, a
+// number of them to a line.
+func (w *writer) trustedKeys(ids []uint32) {
+	const most = 40 // words
+	words := []string{"trustedkey"}
+	for len(ids) > 0 {
+		n := 1
+		for n < len(ids) && ids[n] == ids[n-1]+1 {
+			n++
 		}
-		w.line(words...)
+		words = append(words, show(ids[0]))
+		if n > 1 {
+			words = append(words, "...", show(ids[n-1]))
+		}
+		if ids = ids[n:]; len(words) > most || len(ids) == 0 {
+			w.line(words...)
+			words = words[:1]
+		}
 	}
 }

@@ -134,6 +134,7 @@ func (o *words) flag(name string, on bool) {
 }
 
 func (w *writer) sources() {
+	changed(w, "rack", w.c.Rack, w.d.Rack)
 	for i := range w.c.Sources {
 		if s := &w.c.Sources[i]; !s.FromDir {
 			w.line(append([]string{s.Kind.String(), s.Name}, sourceOptions(s)...)...)
@@ -198,6 +199,7 @@ func sourceOptions(s *config.Source) words {
 	o.flag("prefer", s.Prefer)
 	o.flag("trust", s.Trust)
 	o.flag("require", s.Require)
+	option(&o, "rack", s.Rack, d.Rack)
 	return o
 }
 

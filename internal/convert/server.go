@@ -20,6 +20,7 @@ func (w *writer) server() {
 	changed(w, "binddevice", c.BindDevice, d.BindDevice)
 	w.access("", c.Access)
 	changed(w, "workers", c.Workers, d.Workers)
+	w.kernel(&c.Kernel)
 	changed(w, "clientloglimit", c.ClientLogLimit, d.ClientLogLimit)
 	w.flag("noclientlog", c.NoClientLog)
 	w.rateLimit("ratelimit", &c.RateLimit, &d.RateLimit)
@@ -29,6 +30,23 @@ func (w *writer) server() {
 			port = show(b.Dest.Port())
 		}
 		w.line("broadcast", show(b.Interval), b.Dest.Addr().String(), port)
+	}
+}
+
+// kernel writes what is wanted of the programs in the kernel.
+func (w *writer) kernel(k *config.Kernel) {
+	switch k.Load {
+	case config.LoadOn:
+		w.line("ebpf", "on")
+	case config.LoadOff:
+		w.line("ebpf", "off")
+	}
+	for _, x := range k.Serve {
+		mode := map[config.XDPMode][]string{config.XDPNative: {"mode", "native"}, config.XDPGeneric: {"mode", "generic"}}[x.Mode]
+		w.line(append([]string{"xdp", "serve", x.Interface}, mode...)...)
+	}
+	if k.OneStep {
+		w.line("onestep", "on")
 	}
 }
 

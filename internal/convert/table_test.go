@@ -69,7 +69,7 @@ var own = map[string]string{
 	"filegen": "foliot's own, as in ntp.conf", "keys": "foliot's own: a key file of ntpd", "logfile": "foliot's own", "metrics": "foliot's own",
 	"noclockcontrol": "foliot's own: as the option -x", "restrict": "foliot's own, as in ntp.conf, on top of `allow`",
 	"statistics": "foliot's own, as in ntp.conf", "statsdir": "foliot's own, as in ntp.conf", "trustedkey": "foliot's own, as in ntp.conf",
-	"workers": "foliot's own", "driftfile": "`ntpd` behind it is foliot's own: ntpd's format", "local": "`unit N` is foliot's own: shown to ntpq as 127.127.1.N",
+	"workers": "foliot's own", "ebpf": "foliot's own", "xdp": "foliot's own", "onestep": "foliot's own", "monitor": "foliot's own: a server that is measured and never followed", "rack": "foliot's own", "driftfile": "`ntpd` behind it is foliot's own: ntpd's format", "local": "`unit N` is foliot's own: shown to ntpq as 127.127.1.N",
 	"server": "all options but `nts`, which is an error", "pool": "all options but `nts`, which is an error",
 }
 

@@ -208,17 +208,12 @@ func (d *daemon) engineConfig(l *Loaded) engine.Config {
 // else standard error or what the service manager collects it into.
 func (d *daemon) openLog() error {
 	h := logfile.HandlerConfig{Output: os.Stderr, Level: logfile.Level(d.opts.LogLevel)}
-	name := d.opts.LogFile
-	if name == "" && !d.opts.Stderr {
-		name = d.inForce.Config.Log.File
+	if err := d.openLogFile(); err != nil {
+		return err
 	}
 	switch {
-	case name != "":
-		f, err := logfile.OpenFile(under(d.opts.Dir, name))
-		if err != nil {
-			return err
-		}
-		d.logFile, h.Output = f, f
+	case d.logFile != nil:
+		h.Output = d.logFile
 	case d.launch != nil:
 		s, err := logfile.NewSyslog(logfile.SyslogPath)
 		if err != nil {
@@ -230,6 +225,26 @@ func (d *daemon) openLog() error {
 	}
 	recent := logfile.NewHandler(logfile.HandlerConfig{Output: &d.recent, Level: h.Level})
 	d.log = slog.New(logfile.Both(logfile.NewHandler(h), recent))
+	return nil
+}
+
+// openLogFile opens the log file that is asked for. One that the configuration names
+// and that cannot be opened is a warning: ntpd goes on without.
+func (d *daemon) openLogFile() (err error) {
+	if d.opts.LogFile != "" {
+		d.logFile, err = logfile.OpenFile(under(d.opts.Dir, d.opts.LogFile))
+		return err
+	}
+	path := d.inForce.Config.Log.File
+	if path == "" || d.opts.Stderr {
+		return nil
+	}
+	f, err := logfile.OpenFile(path)
+	if err != nil {
+		d.inForce.warn("Could not open log file: %s", err)
+		return nil
+	}
+	d.logFile = f
 	return nil
 }
 
@@ -245,6 +260,9 @@ func (d *daemon) name() string {
 // announce says what this run is.
 func (d *daemon) announce(l *Loaded) {
 	d.log.Info(d.name() + " version " + Version + " starting")
+	if l.ntp {
+		d.log.Info("Configuration " + d.opts.File + " is in the language of ntp.conf")
+	}
 	for _, w := range l.Warnings {
 		d.log.Warn(w)
 	}

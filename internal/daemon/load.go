@@ -36,6 +36,7 @@ type Loaded struct {
 	Warnings []string
 	ReadAt   time.Time
 
+	ntp         bool            // the file is an ntp.conf
 	refused     []config.Source // of sourcedir, not added: another has the address
 	keyTrouble  error           // why keys of the key file could not be read
 	leapTrouble error           // why there is no leap second table
@@ -45,11 +46,11 @@ type Loaded struct {
 // help (drift, leap seconds, keys that no source uses) give warnings when they
 // cannot be read; a configuration that contradicts itself is an error.
 func Load(o *Options) (*Loaded, error) {
-	c, warnings, err := parse(o)
+	c, warnings, ntp, err := parse(o)
 	if err != nil {
 		return nil, err
 	}
-	l := &Loaded{Config: c, ReadAt: time.Now()}
+	l := &Loaded{Config: c, ReadAt: time.Now(), ntp: ntp}
 	for _, w := range warnings {
 		l.warn("%s", w)
 	}
@@ -94,12 +95,13 @@ func (l *Loaded) stay(uid int) {
 	l.Config.Process.User = ""
 }
 
-func parse(o *Options) (*config.Config, []chronyconf.Warning, error) {
+// parse reads the configuration, and tells whether it is an ntp.conf.
+func parse(o *Options) (c *config.Config, warnings []chronyconf.Warning, ntp bool, err error) {
 	if len(o.Directives) > 0 {
-		return chronyconf.ParseLines(builtIn{o.Dir}, o.Directives)
+		c, warnings, err = chronyconf.ParseLines(builtIn{o.Dir}, o.Directives)
+		return c, warnings, false, err
 	}
-	c, warnings, _, err := ntpconf.Read(builtIn{o.Dir}, o.File, o.NTPConf)
-	return c, warnings, err
+	return ntpconf.Read(builtIn{o.Dir}, o.File, o.NTPConf)
 }
 
 // builtIn is the file system as seen from the directory dir, with the built-in

@@ -187,3 +187,39 @@ func TestDistrust(t *testing.T) {
 		}
 	}
 }
+
+// TestNTPConf loads what an ntp.conf names: keys, trusted ones only, and the drift
+// file in ntpd's format.
+func TestNTPConf(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "ntp.conf", "keys k\ntrustedkey 1\ndriftfile d\nstatsdir stats/\nserver 192.0.2.1 key 1\nserver 192.0.2.2 key 2\nrestrict localhost.invalid\n")
+	write(t, dir, "k", "1 M first # comment\n2 SHA1 second\n")
+	write(t, dir, "d", "-13.457\n")
+	l, err := Load(&Options{File: "ntp.conf", Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Files.Keys) != 1 || l.Files.Drift == nil || l.Files.Drift.Frequency.PPM() > -13 || !l.ntp {
+		t.Errorf("%d keys, drift %+v, ntp %v", len(l.Files.Keys), l.Files.Drift, l.ntp)
+	}
+	if got := l.Config.Log.NTP.Prefix; got != dir+"/stats/" {
+		t.Errorf("statsdir %q", got)
+	}
+	text := strings.Join(l.Warnings, "\n")
+	for _, want := range []string{"Key 2 of server 192.0.2.2 at line 6", "is not trusted", "Could not resolve localhost.invalid in restrict directive at line 7"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no warning %q in:\n%s", want, text)
+		}
+	}
+	write(t, dir, "ntp.conf", "restrict localhost.invalid ignore\n")
+	if _, err := Load(&Options{File: "ntp.conf", Dir: dir}); err == nil || !strings.Contains(err.Error(), "it would not be restricted") {
+		t.Errorf("an unknown host that is restricted: %v", err)
+	}
+	write(t, dir, "c", "allow\n")
+	if l, err := Load(&Options{File: "c", Dir: dir}); err != nil || l.ntp {
+		t.Errorf("a chrony.conf: %v, taken for an ntp.conf: %v", err, l != nil && l.ntp)
+	}
+	if _, err := Load(&Options{File: "c", Dir: dir, NTPConf: true}); err == nil || !strings.Contains(err.Error(), "Invalid directive allow") {
+		t.Errorf("a chrony.conf as ntp.conf: %v", err)
+	}
+}

@@ -13,7 +13,7 @@ import (
 // what the command line changes. Settings at their defaults are left out. The
 // sources that directories hold come last, as comments: they are the directories'.
 func print(o *Options, stdout, stderr io.Writer) int {
-	c, warnings, err := parse(o)
+	c, warnings, _, err := parse(o)
 	if err != nil {
 		fmt.Fprintf(stderr, "foliotd: %s\n", err)
 		return exitFatal

@@ -228,6 +228,9 @@ func check(o *Options, stdout, stderr io.Writer) int {
 	if len(o.Directives) > 0 {
 		name = "directives on the command line"
 	}
+	if l.ntp {
+		name += " (an ntp.conf)"
+	}
 	fmt.Fprintf(stdout, "%s: %d sources, no errors\n", name, len(l.Config.Sources))
 	return exitOK
 }

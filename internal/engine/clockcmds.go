@@ -184,4 +184,7 @@ func subnet(p netip.Prefix) string {
 }
 
 // Allowed tells whether a may ask (accheck).
-func (e *Engine) Allowed(a netip.Addr) bool { return e.cfg.Policy.Access.Allowed(a) }
+func (e *Engine) Allowed(a netip.Addr) bool {
+	p := &e.cfg.Policy
+	return p.Access.Allowed(a) && p.Restrict.Of(netip.AddrPortFrom(a, 0))&(acl.Ignore|acl.NoServe) == 0
+}

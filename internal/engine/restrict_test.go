@@ -63,4 +63,28 @@ func TestRestrictSources(t *testing.T) {
 	l.reload(all(servers("10.0.0.2"), restrict))
 	w.Run(120)
 	check(acl.NoQuery, acl.Limited)
+	l.reload(func(c *config.Config) { c.Server.Restrict = []config.Restriction{entry("10.0.0.1/32", acl.NoServe)} })
+	if e := l.node.Engine; e.Allowed(addrOf(1)) || !e.Allowed(addrOf(2)) {
+		t.Error("accheck does not know what restrict says")
+	}
+}
+
+// A local clock that counts as a reference, as ntpd's does, is one to programs that
+// ask the kernel; chrony's directive local is none.
+func TestLocalClockAndKernel(t *testing.T) {
+	for _, counts := range []bool{true, false} {
+		w, _ := world(0)
+		l := newLab(t, w, options{config: func(c *config.Config) {
+			c.Local = config.Local{Enabled: true, Stratum: 4, Distance: 1, NTPClock: counts, Unit: 2}
+		}})
+		w.Run(60)
+		k := &l.node.Status
+		if k.Synchronized != counts || counts && k.MaxError != 10e-3 {
+			t.Errorf("counts %v: the kernel is told synchronised %v, error %v", counts, k.Synchronized, k.MaxError)
+		}
+		tr := l.node.Engine.Tracking(l.node.Now())
+		if want := map[bool]uint32{true: 0x7f7f0102, false: 0x7f7f0101}[counts]; tr.RefID != want || tr.Stratum != 4 || !tr.Local {
+			t.Errorf("counts %v: tracking %+v, want reference ID %08x", counts, tr, want)
+		}
+	}
 }

@@ -45,8 +45,8 @@ func (r *rule) matches(name string, a netip.Addr) bool {
 	switch {
 	case r.prefix.IsValid():
 		return r.prefix.Contains(a)
-	case r.whom == "all":
-		return true
+	case r.whom == "all": // but loopback, from where ntpq asks
+		return !a.IsLoopback()
 	case r.whom == "ipv4":
 		return a.Is4()
 	case r.whom == "ipv6":
@@ -55,8 +55,14 @@ func (r *rule) matches(name string, a netip.Addr) bool {
 	return r.whom == name
 }
 
+// general tells whether the rule names no interface and no address.
+func (r *rule) general() bool {
+	return r.whom == "all" || r.whom == "ipv4" || r.whom == "ipv6" || r.whom == "wildcard"
+}
+
 // bind turns the rules into addresses to bind to. Of the rules that match an
-// address the last one counts; ntpd listens at what none matches.
+// address the last one counts. What none matches is listened at, unless a rule
+// names what is; loopback always.
 func (p *parser) bind() {
 	if len(p.rules) == 0 {
 		return
@@ -65,9 +71,10 @@ func (p *parser) bind() {
 	heard := map[bool][]netip.Addr{} // by family, IPv4 is true
 	all := map[bool]bool{true: true, false: true}
 	seen := map[*statement]bool{}
+	named := slices.ContainsFunc(p.rules, func(r rule) bool { return r.listen && !r.general() })
 	for _, x := range addresses {
 		a, _ := netip.ParseAddr(x.Addr)
-		listen := true
+		listen := !named || a.IsLoopback()
 		for i := range p.rules {
 			if r := &p.rules[i]; r.matches(x.Interface, a) {
 				listen, seen[r.s] = r.listen, true
@@ -80,13 +87,13 @@ func (p *parser) bind() {
 		}
 	}
 	p.unmatched(seen)
-	if all[true] && all[false] {
+	if !named && all[true] && all[false] {
 		return
 	}
 	last := p.rules[len(p.rules)-1].s
 	for _, v4 := range []bool{true, false} {
 		switch wildcard := map[bool]netip.Addr{true: netip.IPv4Unspecified(), false: netip.IPv6Unspecified()}[v4]; {
-		case all[v4] && len(heard[v4]) > 0:
+		case !named && all[v4] && len(heard[v4]) > 0:
 			p.cfg.Server.BindAddresses = append(p.cfg.Server.BindAddresses, wildcard)
 		default:
 			p.cfg.Server.BindAddresses = append(p.cfg.Server.BindAddresses, heard[v4]...)
@@ -103,9 +110,7 @@ func (p *parser) bind() {
 // unmatched warns of rules that are about no address of this machine.
 func (p *parser) unmatched(seen map[*statement]bool) {
 	for i := range p.rules {
-		r := &p.rules[i]
-		general := r.whom == "all" || r.whom == "ipv4" || r.whom == "ipv6" || r.whom == "wildcard"
-		if r.listen && !general && !seen[r.s] {
+		if r := &p.rules[i]; r.listen && !r.general() && !seen[r.s] {
 			p.inert(r.s, printable(r.whom), "there is no such address or interface")
 		}
 	}

@@ -168,12 +168,18 @@ var settings = []struct {
 		return slices.Equal(c.Server.BindAddresses, []netip.Addr{netip.IPv4Unspecified()})
 	}},
 	{"interface ignore all\nnic listen eth0", func(c *config.Config) bool {
-		return slices.Equal(c.Server.BindAddresses, []netip.Addr{addr("192.0.2.1"), addr("2001:db8::1")})
+		return slices.Equal(c.Server.BindAddresses, []netip.Addr{addr("127.0.0.1"), addr("192.0.2.1"), addr("::1"), addr("2001:db8::1")})
+	}},
+	{"interface listen 198.51.100.1", func(c *config.Config) bool {
+		return slices.Equal(c.Server.BindAddresses, []netip.Addr{addr("127.0.0.1"), addr("198.51.100.1"), addr("::1")})
 	}},
 	{"interface drop 198.51.100.0/24\ninterface ignore ::1", func(c *config.Config) bool {
 		return slices.Equal(c.Server.BindAddresses, []netip.Addr{addr("127.0.0.1"), addr("192.0.2.1"), addr("2001:db8::1")})
 	}},
-	{"interface ignore all", func(c *config.Config) bool { return c.Server.Port == 0 }},
+	{"interface ignore all", func(c *config.Config) bool {
+		return slices.Equal(c.Server.BindAddresses, []netip.Addr{addr("127.0.0.1"), addr("::1")})
+	}},
+	{"interface ignore ipv4\ninterface ignore ipv6", func(c *config.Config) bool { return c.Server.Port == 0 }},
 	{"restrict 10.0.0.0 mask 255.0.0.0 ignore\nunrestrict 10.0.0.0/8", func(c *config.Config) bool { return len(c.Server.Restrict) == 0 }},
 	{"restrict default kod limited\nunrestrict default kod", func(c *config.Config) bool {
 		return len(c.Server.Restrict) == 2 && c.Server.Restrict[1].Flags == acl.Limited
@@ -262,7 +268,6 @@ func TestWarnings(t *testing.T) {
 		"peer a burst":                   "burst in peer directive" + end + "has no effect: a peer is not asked in bursts",
 		"unpeer a":                       "a in unpeer directive" + end + "has no effect: there is no such source",
 		"restrict 10.0.0.0/8 mssntp":     "mssntp in restrict directive" + end + "is not supported yet and is ignored",
-		"interface listen eth7":          "eth7 in interface directive" + end + "has no effect: there is no such address or interface",
 		"interface ignore eth1":          "is about the addresses that the machine has now, not about later ones",
 		"leapsmearinterval 86400":        "do not mix such servers",
 		"setvar x = 1 default":           "setvar directive" + end + "has no effect",
@@ -275,6 +280,9 @@ func TestWarnings(t *testing.T) {
 		if err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0].Text, want) && !strings.HasSuffix(warnings[0].Text, want) {
 			t.Errorf("%q: warnings %v, error %v, want one: %q", text, warnings, err, want)
 		}
+	}
+	if _, w, err := parse("interface listen eth7"); err != nil || len(w) != 2 || !strings.Contains(w[0].Text, "eth7 in interface directive"+end+"has no effect: there is no such") {
+		t.Errorf("an interface that is not there: %v, %v", w, err)
 	}
 	for _, text := range []string{
 		"restrict 192.0.2.1 ignore\nserver 192.0.2.1", "restrict default noserve\nserver 192.0.2.1", "restrict default notrust\nserver 192.0.2.1",
