@@ -86,7 +86,7 @@ func (p *parser) restrict(s *statement) error {
 		return &problem{what: "Missing arguments for restrict directive", at: s.origin}
 	}
 	r := config.Restriction{Origin: s.origin}
-	whom := words[0]
+	whom := strings.ToLower(words[0])
 	words, mask := takeMask(words[1:])
 	words, err := restrictFlags(s, words, &r)
 	if err != nil || len(words) > 0 {
@@ -158,7 +158,7 @@ func restricted(s *statement, whom, mask string, family config.Family) (list []c
 	case whom == "source":
 		return []config.Restriction{{}}, nil
 	case !slash && mask == "" && isHostName(whom):
-		return []config.Restriction{{Host: strings.ToLower(whom)}}, nil
+		return []config.Restriction{{Host: whom}}, nil
 	default:
 		var e config.Restriction
 		e.Net, e.Mask, err = maskedNetwork(s, whom, base, mask)

@@ -180,6 +180,9 @@ var settings = []struct {
 		return slices.Equal(c.Server.BindAddresses, []netip.Addr{addr("127.0.0.1"), addr("::1")})
 	}},
 	{"interface ignore ipv4\ninterface ignore ipv6", func(c *config.Config) bool { return c.Server.Port == 0 }},
+	{"restrict Default ignore\nrestrict SOURCE", func(c *config.Config) bool {
+		return len(c.Server.Restrict) == 3 && c.Server.Restrict[0].Net == netip.IPv4Unspecified() && c.Server.Restrict[2].Host == ""
+	}},
 	{"restrict 10.0.0.0 mask 255.0.0.0 ignore\nunrestrict 10.0.0.0/8", func(c *config.Config) bool { return len(c.Server.Restrict) == 0 }},
 	{"restrict default kod limited\nunrestrict default kod", func(c *config.Config) bool {
 		return len(c.Server.Restrict) == 2 && c.Server.Restrict[1].Flags == acl.Limited
