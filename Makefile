@@ -22,7 +22,7 @@ ROOT      := $(filter 0,$(shell id -u))
 UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
-RACY := ./internal/auth ./internal/cmdclient ./internal/command ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/keeper ./internal/logfile \
+RACY := ./internal/auth ./internal/chronyc ./internal/cmdclient ./internal/command ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/keeper ./internal/logfile \
 	./internal/metrics ./internal/process ./internal/prober ./internal/racksctl ./internal/resolve ./internal/top ./internal/udpstamp ./internal/web ./internal/worker
 
 # Packages whose tests run daemons in real time, and are spoilt by neighbours.

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ctl is the foliotctl command without its main function: options,
-// commands, exit codes and the voice in which it speaks to people. It asks the
-// daemon in chrony's protocol through package cmdclient, and for what that does
-// not have through package control. How reports look is package report's.
+// Package ctl is the foliotctl command without its main function: options, the
+// commands that only foliotd has, exit codes and the voice in which it speaks to
+// people. For those commands it asks the daemon through package control; what
+// chronyc understands is package chronyc's.
 //
-// The one concept is that foliotctl is chronyc with a few commands more. Whatever
-// chronyc understands is answered in chronyc's words and with its exit codes,
-// octet for octet, because scripts read them: answers on standard output, and
-// complaints on standard error without a prefix. What is foliotctl's own speaks as
-// "foliotctl: error: ..." and "foliotctl: hint: ..." lines, without capital
-// initials and periods; a hint says what to try. Called chronyc, it has nothing of
-// its own.
+// The one concept is that foliotctl is chronyc with a few commands more. What is its
+// own speaks as "foliotctl: error: ..." and "foliotctl: hint: ..." lines, without
+// capital initials and periods; a hint says what to try. Called chronyc, it has
+// nothing of its own.
 package ctl
 
 import (
@@ -25,6 +22,7 @@ import (
 	"syscall"
 
 	"foliot/internal/adopt"
+	"foliot/internal/chronyc"
 	"foliot/internal/cmdclient"
 	"foliot/internal/convert"
 	"foliot/internal/process"
@@ -32,8 +30,8 @@ import (
 
 // Exit codes. chronyc has only the first two.
 const (
-	ExitOK          = 0 // done
-	ExitRefused     = 1 // the daemon said no, or could not be asked
+	ExitOK          = chronyc.ExitOK
+	ExitRefused     = chronyc.ExitRefused
 	ExitUsage       = 2 // the command line makes no sense
 	ExitUnreachable = 3 // no daemon, or no answer
 )
@@ -55,18 +53,19 @@ func Main(args []string, std Streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE) // a reader that left is an error of writing, and our socket is removed
-	o := &options{program: args[0], hosts: cmdclient.DefaultHosts, port: cmdclient.DefaultPort}
-	o.chronyc = filepath.Base(args[0]) == "chronyc"
+	o := new(options)
+	o.Program, o.Hosts, o.Port = args[0], cmdclient.DefaultHosts, cmdclient.DefaultPort
+	o.plain = filepath.Base(args[0]) == "chronyc"
 	rest, err := o.parse(args[1:])
 	switch {
 	case o.version:
-		fmt.Fprintf(std.Out, "%s (foliot) version %s (-READLINE +SECHASH +IPV6 -DEBUG)\n", filepath.Base(o.program), Version)
+		fmt.Fprintf(std.Out, "%s (foliot) version %s (-READLINE +SECHASH +IPV6 -DEBUG)\n", filepath.Base(o.Program), Version)
 		return ExitOK
 	case o.help:
 		fmt.Fprint(std.Out, o.usage())
 		return ExitOK
 	case err != nil:
-		fmt.Fprintf(std.Err, "%s: %v\n", o.program, err)
+		fmt.Fprintf(std.Err, "%s: %v\n", o.Program, err)
 		fmt.Fprint(std.Out, o.usage())
 		return ExitRefused
 	}
@@ -74,7 +73,7 @@ func Main(args []string, std Streams) int {
 		fmt.Fprintln(std.Err, err)
 		return ExitRefused
 	}
-	if len(rest) > 0 && !o.chronyc && tools[rest[0]] != nil {
+	if len(rest) > 0 && !o.plain && tools[rest[0]] != nil {
 		return tools[rest[0]](rest[1:], std)
 	}
 	return o.run(ctx, rest, std)
@@ -91,23 +90,23 @@ var tools = map[string]func(args []string, std Streams) int{
 // run carries out what the command line asks for.
 func (o *options) run(ctx context.Context, args []string, std Streams) int {
 	s := newSession(ctx, o, std)
-	defer s.close()
+	defer s.Close()
 	lines := args
 	if !o.multi && len(args) > 0 {
 		lines = []string{strings.Join(args, " ")}
 	}
-	if !s.local(lines) && !s.open() {
-		s.complain("Could not open connection to daemon")
+	if !s.local(lines) && !s.Open() {
+		s.Complain("Could not open connection to daemon")
 		return ExitRefused
 	}
 	if len(args) == 0 && !o.multi {
-		return s.converse(std)
+		return s.Converse(std.In, std.Terminal)
 	}
 	for _, line := range lines {
-		if ctx.Err() != nil || !s.command(line) {
-			return max(s.code, ExitRefused)
+		if ctx.Err() != nil || !s.Command(line) {
+			return max(s.Code, ExitRefused)
 		}
-		if s.quit {
+		if s.Quit {
 			break
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"foliot/internal/chronyc"
 	"foliot/internal/control"
 	"foliot/internal/manual"
 )
@@ -56,7 +57,7 @@ func TestOwnCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	usage := (&options{program: "foliotctl"}).usage()
+	usage := (&options{Options: chronyc.Options{Program: "foliotctl"}}).usage()
 	for _, tc := range []struct {
 		name, args, stdout, stderr string
 		code                       int
@@ -107,7 +108,7 @@ func TestChronycName(t *testing.T) {
 			t.Errorf("chronyc %q: exit %d, %q", args, code, &stderr)
 		}
 	}
-	s := &session{o: &options{chronyc: true}}
+	s := &session{o: &options{plain: true}}
 	for verb := range ownCommands {
 		if _, ok := s.own(verb, ""); ok {
 			t.Errorf("chronyc %s is a command of foliotctl's own", verb)
@@ -124,14 +125,14 @@ func TestManual(t *testing.T) {
 			for _, name := range c.Names() {
 				named[name] = true
 				own := ownCommands[name] != nil || tools[name] != nil
-				if _, ok := commands[name]; !ok && !own || c.Own && !own {
+				if known := slices.Contains(chronyc.Commands(), name); !known && !own || c.Own && !own {
 					t.Errorf("the manual has the command %s", name)
 				}
 			}
 		}
 	}
 	gone := map[string]bool{"password": true, "authhash": true}
-	for _, name := range slices.Concat(slices.Collect(maps.Keys(commands)), slices.Collect(maps.Keys(ownCommands)), slices.Collect(maps.Keys(tools))) {
+	for _, name := range slices.Concat(chronyc.Commands(), slices.Collect(maps.Keys(ownCommands)), slices.Collect(maps.Keys(tools))) {
 		if !named[name] && !gone[name] {
 			t.Errorf("the manual lacks the command %s", name)
 		}
@@ -160,7 +161,7 @@ func TestHelp(t *testing.T) {
 		t.Fatalf("help: exit %d", code)
 	}
 	undocumented := map[string]bool{"password": true, "authhash": true, "dfreq": true, "doffset": true, "cmddeny": true, "deny": true, "maxpoll": true, "quit": true}
-	for name := range commands {
+	for _, name := range chronyc.Commands() {
 		if !strings.Contains(stdout, "\n"+name) && !undocumented[name] {
 			t.Errorf("help does not name %s", name)
 		}
@@ -178,60 +179,4 @@ func TestPrompt(t *testing.T) {
 	if code != ExitRefused || strings.Count(stdout.String(), "foliotctl> ") != 2 || !strings.HasSuffix(stdout.String(), "foliotctl> \n") {
 		t.Errorf("exit %d, %q, %q", code, &stdout, &stderr)
 	}
-}
-
-// A signal ends the program although it waits for a line.
-func TestInterrupted(t *testing.T) {
-	r, w := io.Pipe()
-	defer w.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	s := newSession(ctx, &options{program: "foliotctl"}, Streams{Out: io.Discard, Err: io.Discard})
-	done := make(chan int)
-	go func() { done <- s.converse(Streams{In: r}) }()
-	fmt.Fprintln(w, "# the reader waits for the next line now")
-	cancel()
-	if code := <-done; code != ExitOK {
-		t.Errorf("exit %d, want %d", code, ExitOK)
-	}
-}
-
-func TestNumbers(t *testing.T) {
-	for _, tc := range []struct {
-		s, rest string
-		n       int
-		ok      bool
-	}{
-		{"12", "", 12, true}, {" -3x", "x", -3, true}, {"+4 5", " 5", 4, true}, {"x", "x", 0, false}, {"", "", 0, false},
-		{"-", "-", 0, false}, {"0x10", "x10", 0, true}, {"4294967295", "", -1, true}, {"99999999999999999999", "", -1, true},
-	} {
-		if n, rest, ok := tryInt(tc.s); n != tc.n || rest != tc.rest || ok != tc.ok {
-			t.Errorf("tryInt(%q) = %d, %q, %v", tc.s, n, rest, ok)
-		}
-	}
-	for _, tc := range []struct {
-		s, rest string
-		v       float64
-		ok      bool
-	}{
-		{"1.5", "", 1.5, true}, {" 1e-3 4", " 4", 1e-3, true}, {"3x", "x", 3, true}, {"1e", "e", 1, true}, {".5.5", ".5", .5, true},
-		{"x", "x", 0, false}, {"", "", 0, false}, {"-2", "", -2, true}, {"1_0", "_0", 1, true},
-	} {
-		if v, rest, ok := tryFloat(tc.s); v != tc.v || rest != tc.rest || ok != tc.ok {
-			t.Errorf("tryFloat(%q) = %v, %q, %v", tc.s, v, rest, ok)
-		}
-	}
-}
-
-func FuzzCommand(f *testing.F) {
-	for _, line := range []string{"activity", "burst 1/2 ::/0", "add server 192.0.2.1 key 1", "manual delete 3", "selectopts GPS +trust",
-		"selectopts GPS -", "clients -p 3 -k", "local stratum 3", "settime 12:00", "allow 1.2/7", "online 1/2"} {
-		f.Add(line)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // nothing is sent, no name is looked up
-	f.Fuzz(func(t *testing.T, line string) {
-		s := newSession(ctx, &options{hosts: []string{"127.0.0.1"}, wait: 1}, Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard})
-		s.command(line)
-		s.close()
-	})
 }

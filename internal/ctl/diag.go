@@ -3,7 +3,6 @@
 package ctl
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"foliot/internal/chronyconf"
 	"foliot/internal/control"
 	"foliot/internal/diag"
-	"foliot/internal/report"
 )
 
 // defaultConfig is where foliotd looks for its configuration.
@@ -26,30 +24,16 @@ func (s *session) diag(line string) bool {
 		return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", line), "diag [-f FILE]")
 	}
 	err := diag.Write(diag.Config{
-		Out: s.out, Version: Version, Files: chronyconf.OS{}, File: file, Default: defaultConfig, Read: os.ReadFile,
+		Out: s.Out, Version: Version, Files: chronyconf.OS{}, File: file, Default: defaultConfig, Read: os.ReadFile,
 		Ask: func(verb string, w io.Writer) error {
-			ctx, cancel := context.WithTimeout(s.ctx, s.o.wait)
+			ctx, cancel := context.WithTimeout(s.Ctx, s.o.wait)
 			defer cancel()
 			return control.Do(ctx, s.o.socket, verb, w)
 		},
-		Report: s.reportTo,
+		Report: s.Report,
 	})
 	if err != nil {
 		return s.fail(ExitRefused, err, "")
 	}
 	return true
-}
-
-// reportTo writes a report of chronyc's as text to w, complaints too.
-func (s *session) reportTo(command string, w io.Writer) bool {
-	o := *s.o
-	o.noNames, o.sourceNames, o.format = true, false, report.Text
-	out := bufio.NewWriter(w)
-	defer out.Flush()
-	aside := *s
-	aside.o, aside.out, aside.err = &o, out, out
-	aside.print = &report.Printer{W: out, Format: o.format}
-	ok := aside.dispatch(command)
-	s.client = aside.client
-	return ok
 }

@@ -9,9 +9,4 @@ import (
 )
 
 // usage is what --help prints.
-func (o *options) usage() string { return manual.ClientHelp(filepath.Base(o.program), !o.chronyc) }
-
-func help(s *session, _ string) bool {
-	s.out.WriteString(manual.CommandHelp(!s.o.chronyc))
-	return true
-}
+func (o *options) usage() string { return manual.ClientHelp(filepath.Base(o.Program), !o.plain) }

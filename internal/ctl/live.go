@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,13 +33,13 @@ func (s *session) top(line string) bool {
 	c.Plain = c.Plain || os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == ""
 	c.Host, _ = os.Hostname()
 	var ok bool
-	if c.In, ok = s.std.In.(*os.File); !ok || s.typed {
+	if c.In, ok = s.std.In.(*os.File); !ok || s.Typed {
 		return s.fail(ExitUsage, errors.New("top is for the command line"), "foliotctl top")
 	}
 	if c.Out, ok = s.std.Out.(*os.File); !ok {
 		return s.fail(ExitUsage, errors.New("top needs a file to write to"), "")
 	}
-	return s.reached(top.Run(s.ctx, c))
+	return s.reached(top.Run(s.Ctx, c))
 }
 
 func topOptions(c *top.Config, words []string) error {
@@ -52,8 +53,8 @@ func topOptions(c *top.Config, words []string) error {
 		if word != "-n" && word != "-i" || len(words) == 0 {
 			return fmt.Errorf("unexpected argument %q", word)
 		}
-		value, rest, ok := tryFloat(words[0])
-		if ok = ok && rest == "" && value > 0 && value < 1e6; !ok {
+		value, err := strconv.ParseFloat(words[0], 64)
+		if err != nil || !(value > 0 && value < 1e6) {
 			return fmt.Errorf("invalid value %q of option %s", words[0], word)
 		}
 		words = words[1:]

@@ -10,22 +10,16 @@ import (
 	"strings"
 	"time"
 
+	"foliot/internal/chronyc"
 	"foliot/internal/control"
 	"foliot/internal/report"
 )
 
 // options are what stands before the commands.
 type options struct {
-	program string // as it was called
-	chronyc bool   // it was called chronyc
+	chronyc.Options
+	plain bool // it was called chronyc, and has nothing of its own
 
-	hosts         []string // -h
-	port          uint16   // -p
-	family        string   // -4, -6: "ip4", "ip6", otherwise ""
-	noNames       bool     // -n: addresses instead of names
-	sourceNames   bool     // -N: names of sources as configured
-	format        report.Format
-	dots          bool   // -e: a line with a dot ends each answer
 	multi         bool   // -m: each argument is a command
 	user          string // -u
 	socket        string // -s: of the control protocol
@@ -52,8 +46,8 @@ func (o *options) parse(args []string) (rest []string, err error) {
 		if arg == "--" {
 			break
 		}
-		if arg == "--json" && !o.chronyc {
-			o.format = report.JSON
+		if arg == "--json" && !o.plain {
+			o.Format = report.JSON
 			continue
 		}
 		if args, err = o.letters(arg[1:], args); err != nil {
@@ -91,18 +85,18 @@ func (o *options) letters(cluster string, args []string) ([]string, error) {
 func (o *options) flag(letter string) bool {
 	switch letter {
 	case "4", "6":
-		o.family = "ip" + letter
+		o.Family = "ip" + letter
 	case "a", "d": // nothing to do: kept for old scripts, and no debugging code
 	case "c":
-		o.format = report.CSV
+		o.Format = report.CSV
 	case "e":
-		o.dots = true
+		o.Dots = true
 	case "m":
 		o.multi = true
 	case "n":
-		o.noNames = true
+		o.NoNames = true
 	case "N":
-		o.sourceNames = true
+		o.SourceNames = true
 	case "v":
 		o.version = true
 	default:
@@ -117,13 +111,13 @@ func (o *options) valued(letter string) func(string) error {
 	case "f": // kept for old scripts
 		return func(string) error { return nil }
 	case "h":
-		return func(v string) error { o.hosts = strings.Split(v, ","); return nil }
+		return func(v string) error { o.Hosts = strings.Split(v, ","); return nil }
 	case "p":
-		return func(v string) error { n, _ := scanInt(v); o.port = uint16(n); return nil }
+		return func(v string) error { o.Port = uint16(chronyc.Atoi(v)); return nil }
 	case "u":
 		return func(v string) error { o.user = v; return nil }
 	}
-	if o.chronyc {
+	if o.plain {
 		return nil
 	}
 	switch letter {

@@ -9,9 +9,26 @@ import (
 	"os"
 	"syscall"
 
+	"foliot/internal/chronyc"
 	"foliot/internal/control"
+	"foliot/internal/manual"
 	"foliot/internal/report"
 )
+
+// session is one run of commands, chronyc's and our own.
+type session struct {
+	*chronyc.Session
+	o   *options
+	std Streams
+}
+
+func newSession(ctx context.Context, o *options, std Streams) *session {
+	s := &session{o: o, std: std}
+	o.Own, o.Version = s.own, Version
+	o.Help = func() string { return manual.CommandHelp(!o.plain) }
+	s.Session = chronyc.New(ctx, &o.Options, std.Out, std.Err)
+	return s
+}
 
 // ownCommands are foliotctl's commands beside chronyc's. They go over the control
 // socket.
@@ -29,7 +46,7 @@ func init() {
 			if line != "" {
 				return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", line), "options go before the command")
 			}
-			if verb == control.VerbEBPF && s.o.format == report.JSON {
+			if verb == control.VerbEBPF && s.o.Format == report.JSON {
 				return s.control(verb + control.JSON)
 			}
 			return s.control(verb)
@@ -41,7 +58,7 @@ func init() {
 // chronyc's.
 func (s *session) own(word, rest string) (run func() bool, ok bool) {
 	command, ok := ownCommands[word]
-	if !ok || s.o.chronyc || word == control.VerbReload && rest != "" {
+	if !ok || s.o.plain || word == control.VerbReload && rest != "" {
 		return nil, false
 	}
 	return func() bool { return command(s, rest) }, true
@@ -50,19 +67,19 @@ func (s *session) own(word, rest string) (run func() bool, ok bool) {
 // local tells whether the command line, one command, needs no daemon that
 // understands chrony's protocol.
 func (s *session) local(lines []string) bool {
-	if s.o.chronyc || len(lines) != 1 {
+	if s.o.plain || len(lines) != 1 {
 		return false
 	}
-	word, rest := cut(normalize(lines[0]))
+	word, rest := chronyc.Split(lines[0])
 	_, own := s.own(word, rest)
 	return own || word == "help" || word == "keygen"
 }
 
 // control asks the daemon over the control socket and prints the answer.
 func (s *session) control(verb string) bool {
-	ctx, cancel := context.WithTimeout(s.ctx, s.o.wait)
+	ctx, cancel := context.WithTimeout(s.Ctx, s.o.wait)
 	defer cancel()
-	return s.reached(control.Do(ctx, s.o.socket, verb, s.out))
+	return s.reached(control.Do(ctx, s.o.socket, verb, s.Out))
 }
 
 // reached tells what went wrong with a command of our own.
@@ -95,10 +112,10 @@ func hint(err error) string {
 // fail prints an error of a command of our own, and a hint if there is one, and
 // sets the exit code.
 func (s *session) fail(code int, err error, hint string) bool {
-	s.code = code
-	s.complain("foliotctl: error: %v", err)
+	s.Code = code
+	s.Complain("foliotctl: error: %v", err)
 	if hint != "" {
-		s.complain("foliotctl: hint: %s", hint)
+		s.Complain("foliotctl: hint: %s", hint)
 	}
 	return false
 }

@@ -33,7 +33,7 @@ var ringOf = map[string]ring{
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
 	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell, "internal/mode6": shell,
 	"internal/adopt": shell, "internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
-	"internal/metrics": shell, "internal/web": shell, "internal/figures": shell, "internal/top": shell, "internal/diag": shell, "internal/manual": shell,
+	"internal/metrics": shell, "internal/web": shell, "internal/figures": shell, "internal/top": shell, "internal/diag": shell, "internal/manual": shell, "internal/chronyc": shell,
 	"internal/survey": shell, "internal/command": shell, "internal/keeper": shell,
 	"internal/inventory": shell, "internal/rackview": shell, "internal/racksctl": shell,
 

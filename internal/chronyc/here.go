@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
 import (
 	"crypto/rand"
@@ -17,18 +17,18 @@ import (
 
 // This file has commands that do something here, and the manual clock.
 
-func dns(s *session, line string) bool {
+func dns(s *Session, line string) bool {
 	switch line {
 	case "-n":
-		s.o.noNames = true
+		s.o.NoNames = true
 	case "+n":
-		s.o.noNames = false
+		s.o.NoNames = false
 	case "-4", "-6":
-		s.o.family = "ip" + line[1:]
+		s.o.Family = "ip" + line[1:]
 	case "-46":
-		s.o.family = ""
+		s.o.Family = ""
 	default:
-		return s.complain("Unrecognized dns command")
+		return s.Complain("Unrecognized dns command")
 	}
 	return true
 }
@@ -36,10 +36,10 @@ func dns(s *session, line string) bool {
 // shortest is the shortest first wait for an answer, milliseconds.
 const shortest = 100
 
-func timeout(s *session, line string) bool {
+func timeout(s *Session, line string) bool {
 	n, _ := scanInt(line)
 	if n < shortest {
-		return s.complain("Timeout %d is too short", n)
+		return s.Complain("Timeout %d is too short", n)
 	}
 	if s.client != nil {
 		s.client.Timeout = time.Duration(n) * time.Millisecond
@@ -47,10 +47,10 @@ func timeout(s *session, line string) bool {
 	return true
 }
 
-func retries(s *session, line string) bool {
+func retries(s *Session, line string) bool {
 	n, _ := scanInt(line)
 	if n < 0 {
-		return s.complain("Invalid maximum number of retries")
+		return s.Complain("Invalid maximum number of retries")
 	}
 	if s.client != nil {
 		s.client.Retries = n
@@ -59,7 +59,7 @@ func retries(s *session, line string) bool {
 }
 
 // keyGen prints a line for a key file: keygen [ID [TYPE [BITS]]].
-func keyGen(s *session, line string) bool {
+func keyGen(s *Session, line string) bool {
 	words := strings.Fields(line)
 	id, kind, bits := 1, auth.SHA1, auth.DefaultBits
 	ok := len(words) <= 3
@@ -72,37 +72,37 @@ func keyGen(s *session, line string) bool {
 		bits, ok = n, ok && numeric
 	}
 	if !ok {
-		return s.complain("Invalid syntax for keygen command")
+		return s.Complain("Invalid syntax for keygen command")
 	}
 	if len(words) > 1 {
 		t, err := auth.ParseType(words[1])
 		if err != nil || t.String() != words[1] {
-			return s.complain("Unknown hash function or cipher %s", words[1])
+			return s.Complain("Unknown hash function or cipher %s", words[1])
 		}
 		kind = t
 	}
 	text, err := auth.Generate(uint32(id), kind, bits, rand.Reader)
 	if err != nil {
-		return s.complain("%v", err)
+		return s.Complain("%v", err)
 	}
 	s.print.Line("key", text)
 	return true
 }
 
-func leave(s *session, _ string) bool {
-	s.quit = true
+func leave(s *Session, _ string) bool {
+	s.Quit = true
 	return true
 }
 
 // gone is a command that does nothing any more.
-func gone(s *session, _ string) bool {
-	s.complain("Authentication is no longer supported")
+func gone(s *Session, _ string) bool {
+	s.Complain("Authentication is no longer supported")
 	return true
 }
 
 // typed is the manual clock's command. Arguments after list and delete may be
 // glued to them, as in chronyc.
-func typed(s *session, line string) bool {
+func typed(s *Session, line string) bool {
 	if strings.HasPrefix(line, "list") {
 		return manualList(s)
 	}
@@ -110,7 +110,7 @@ func typed(s *session, line string) bool {
 		_, rest = cut(rest)
 		n, _, ok := tryInt(rest)
 		if !ok {
-			return s.complain("Bad syntax for manual delete command")
+			return s.Complain("Bad syntax for manual delete command")
 		}
 		return s.order(cmdmon.ManualDelete, &cmdmon.Index{Index: uint32(n)})
 	}
@@ -119,7 +119,7 @@ func typed(s *session, line string) bool {
 	}, "Invalid syntax for manual command")(s, line)
 }
 
-func manualList(s *session) bool {
+func manualList(s *Session) bool {
 	m := new(cmdmon.ManualListReply)
 	if _, ok := s.ask(cmdmon.ManualList, nil, m); !ok {
 		return false
@@ -131,7 +131,7 @@ func manualList(s *session) bool {
 	return true
 }
 
-func setTime(s *session, line string) bool {
+func setTime(s *Session, line string) bool {
 	t, ok := getdate.Parse(line, time.Now())
 	if !ok {
 		s.print.Status(510, "- Could not parse date string")
@@ -143,8 +143,13 @@ func setTime(s *session, line string) bool {
 		return false
 	}
 	if s.print.Format != report.JSON {
-		fmt.Fprintln(s.out, "200 OK")
+		fmt.Fprintln(s.Out, "200 OK")
 	}
 	report.ManualTimestamp(s.print, m)
+	return true
+}
+
+func help(s *Session, _ string) bool {
+	s.Out.WriteString(s.o.Help())
 	return true
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
 import (
 	"encoding/binary"
@@ -12,7 +12,7 @@ import (
 	"foliot/internal/report"
 )
 
-func tracking(s *session, _ string) bool {
+func tracking(s *Session, _ string) bool {
 	m := new(cmdmon.TrackingReply)
 	if _, ok := s.ask(cmdmon.Tracking, nil, m); !ok {
 		return false
@@ -32,13 +32,13 @@ func tableOptions(line string) (all, explained bool) {
 }
 
 // count asks how many sources there are.
-func (s *session) count() (n uint32, ok bool) {
+func (s *Session) count() (n uint32, ok bool) {
 	m := new(cmdmon.NSourcesReply)
 	_, ok = s.ask(cmdmon.NSources, nil, m)
 	return m.N, ok
 }
 
-func sources(s *session, line string) bool {
+func sources(s *Session, line string) bool {
 	all, explained := tableOptions(line)
 	n, ok := s.count()
 	if !ok {
@@ -74,7 +74,7 @@ func clockID(a cmdmon.IPAddr) uint32 {
 	return binary.BigEndian.Uint32(b[:])
 }
 
-func sourceStats(s *session, line string) bool {
+func sourceStats(s *Session, line string) bool {
 	all, explained := tableOptions(line)
 	n, ok := s.count()
 	if !ok {
@@ -94,7 +94,7 @@ func sourceStats(s *session, line string) bool {
 	return true
 }
 
-func selectData(s *session, line string) bool {
+func selectData(s *Session, line string) bool {
 	all, explained := tableOptions(line)
 	n, ok := s.count()
 	if !ok {
@@ -114,7 +114,7 @@ func selectData(s *session, line string) bool {
 	return true
 }
 
-func authData(s *session, line string) bool {
+func authData(s *Session, line string) bool {
 	all, explained := tableOptions(line)
 	n, ok := s.count()
 	if !ok {
@@ -139,7 +139,7 @@ func authData(s *session, line string) bool {
 	return true
 }
 
-func activity(s *session, _ string) bool {
+func activity(s *Session, _ string) bool {
 	m := new(cmdmon.ActivityReply)
 	if _, ok := s.ask(cmdmon.Activity, nil, m); !ok {
 		return false
@@ -148,11 +148,11 @@ func activity(s *session, _ string) bool {
 	return true
 }
 
-func ntpData(s *session, line string) bool {
+func ntpData(s *Session, line string) bool {
 	if line != "" {
 		addr, ok := s.sourceAddr(line)
 		if !ok {
-			return s.complain("Could not get address for hostname")
+			return s.Complain("Could not get address for hostname")
 		}
 		return s.ntpDatum(addr)
 	}
@@ -179,7 +179,7 @@ func ntpData(s *session, line string) bool {
 }
 
 // ntpDatum is ntpdata about one source.
-func (s *session) ntpDatum(addr cmdmon.IPAddr) bool {
+func (s *Session) ntpDatum(addr cmdmon.IPAddr) bool {
 	m, old := new(cmdmon.NTPDataReply), new(cmdmon.NTPData1Reply)
 	got, ok := s.ask(cmdmon.NTPData, &cmdmon.Address{Addr: addr}, m, old)
 	if !ok {
@@ -196,7 +196,7 @@ func (s *session) ntpDatum(addr cmdmon.IPAddr) bool {
 	return true
 }
 
-func serverStats(s *session, _ string) bool {
+func serverStats(s *Session, _ string) bool {
 	m, old := new(cmdmon.ServerStatsReply), new(cmdmon.ServerStats3Reply)
 	got, ok := s.ask(cmdmon.ServerStats, nil, m, old)
 	if !ok {
@@ -209,7 +209,7 @@ func serverStats(s *session, _ string) bool {
 	return true
 }
 
-func clients(s *session, line string) bool {
+func clients(s *Session, line string) bool {
 	q := cmdmon.ClientsRequest{N: cmdmon.MaxClients}
 	nke := false
 	for line != "" {
@@ -224,7 +224,7 @@ func clients(s *session, line string) bool {
 			word, line = cut(line)
 			n, _, ok := tryInt(word)
 			if !ok {
-				return s.complain("Invalid syntax for clients command")
+				return s.Complain("Invalid syntax for clients command")
 			}
 			q.MinHits = uint32(n)
 		}
@@ -233,7 +233,7 @@ func clients(s *session, line string) bool {
 }
 
 // clientPages asks for clients until there are no more.
-func (s *session) clientPages(q cmdmon.ClientsRequest, nke bool) bool {
+func (s *Session) clientPages(q cmdmon.ClientsRequest, nke bool) bool {
 	report.Clients(s.print, nke)
 	defer s.print.End()
 	for {
@@ -253,10 +253,10 @@ func (s *session) clientPages(q cmdmon.ClientsRequest, nke bool) bool {
 	}
 }
 
-func sourceName(s *session, line string) bool {
+func sourceName(s *Session, line string) bool {
 	addr, ok := s.sourceAddr(line)
 	if !ok {
-		return s.complain("Could not read address")
+		return s.Complain("Could not read address")
 	}
 	m := new(cmdmon.SourceNameReply)
 	if _, ok := s.ask(cmdmon.SourceName, &cmdmon.Address{Addr: addr}, m); !ok {
@@ -266,7 +266,7 @@ func sourceName(s *session, line string) bool {
 	return true
 }
 
-func smoothing(s *session, _ string) bool {
+func smoothing(s *Session, _ string) bool {
 	m := new(cmdmon.SmoothingReply)
 	if _, ok := s.ask(cmdmon.Smoothing, nil, m); !ok {
 		return false
@@ -275,7 +275,7 @@ func smoothing(s *session, _ string) bool {
 	return true
 }
 
-func rtcData(s *session, _ string) bool {
+func rtcData(s *Session, _ string) bool {
 	m := new(cmdmon.RTCReply)
 	if _, ok := s.ask(cmdmon.RTCReport, nil, m); !ok {
 		return false
@@ -288,7 +288,7 @@ func rtcData(s *session, _ string) bool {
 const localID = 0x7f7f0101
 
 // waitSync asks again and again whether the clock is synchronised.
-func waitSync(s *session, line string) bool {
+func waitSync(s *Session, line string) bool {
 	tries, limit, skew, interval := 0, 0.0, 0.0, 10.0
 	if n, rest, ok := tryInt(line); ok {
 		tries = n
@@ -307,7 +307,7 @@ func waitSync(s *session, line string) bool {
 		if _, ok := s.ask(cmdmon.Tracking, nil, m); ok {
 			correction := math.Abs(m.Correction)
 			report.Try(s.print, try, m, correction)
-			s.out.Flush()
+			s.Out.Flush()
 			if (m.Addr != (cmdmon.IPAddr{}) || m.RefID != 0 && m.RefID != localID) &&
 				(limit == 0 || correction <= limit) && (skew == 0 || m.Skew <= skew) {
 				return true
@@ -317,7 +317,7 @@ func waitSync(s *session, line string) bool {
 			return false
 		}
 		select {
-		case <-s.ctx.Done():
+		case <-s.Ctx.Done():
 			return false
 		case <-time.After(pause):
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 const lookupTime = 10 * time.Second
 
 // address returns the first address of a host, or the address that it is.
-func (s *session) address(host string) (netip.Addr, bool) {
-	all := s.addresses(s.ctx, host)
+func (s *Session) address(host string) (netip.Addr, bool) {
+	all := s.addresses(s.Ctx, host)
 	if len(all) == 0 {
 		return netip.Addr{}, false
 	}
@@ -29,7 +29,7 @@ func (s *session) address(host string) (netip.Addr, bool) {
 
 // sourceAddr returns the address of a source by its name or address, or ID#n for
 // one that has none yet.
-func (s *session) sourceAddr(name string) (cmdmon.IPAddr, bool) {
+func (s *Session) sourceAddr(name string) (cmdmon.IPAddr, bool) {
 	if n, ok := strings.CutPrefix(name, "ID#"); ok {
 		id, _, ok := tryInt(n)
 		return cmdmon.IPAddr{ID: uint32(id)}, ok
@@ -63,8 +63,8 @@ func refName(id uint32) string {
 // name is what a source is called in a report: as it was configured with -N, else
 // by the name of its address. Up to room characters are shown of that; 0 is no
 // limit.
-func (s *session) name(a cmdmon.IPAddr, room int) string {
-	if !s.o.sourceNames {
+func (s *Session) name(a cmdmon.IPAddr, room int) string {
+	if !s.o.SourceNames {
 		return s.host(a, room)
 	}
 	h, reply, ok := s.exchange(cmdmon.SourceName, &cmdmon.Address{Addr: a})
@@ -86,8 +86,8 @@ func printable(name string) string {
 }
 
 // host is the name of an address, or the address where names are not wanted.
-func (s *session) host(a cmdmon.IPAddr, room int) string {
-	if s.o.noNames || s.o.format != report.Text || !a.Addr.IsValid() {
+func (s *Session) host(a cmdmon.IPAddr, room int) string {
+	if s.o.NoNames || s.o.Format != report.Text || !a.Addr.IsValid() {
 		return plain(a)
 	}
 	name, known := s.names[a.Addr]
@@ -101,8 +101,8 @@ func (s *session) host(a cmdmon.IPAddr, room int) string {
 	return name
 }
 
-func (s *session) lookup(a cmdmon.IPAddr) string {
-	ctx, cancel := context.WithTimeout(s.ctx, lookupTime)
+func (s *Session) lookup(a cmdmon.IPAddr) string {
+	ctx, cancel := context.WithTimeout(s.Ctx, lookupTime)
 	defer cancel()
 	all, err := net.DefaultResolver.LookupAddr(ctx, a.Addr.String())
 	if err != nil || len(all) == 0 {
@@ -113,7 +113,7 @@ func (s *session) lookup(a cmdmon.IPAddr) string {
 
 // reference is what the reference of a clock is called: a source, or an
 // identifier if it has no address.
-func (s *session) reference(a cmdmon.IPAddr, id uint32, room int) string {
+func (s *Session) reference(a cmdmon.IPAddr, id uint32, room int) string {
 	if a == (cmdmon.IPAddr{}) {
 		return refName(id)
 	}

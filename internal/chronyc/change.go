@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
 import (
 	"net/netip"
@@ -10,38 +10,38 @@ import (
 )
 
 // runner carries a command out. The line is what follows its name.
-type runner func(s *session, line string) bool
+type runner func(s *Session, line string) bool
 
 // plainly is a command without arguments and report. What follows its name is not
 // looked at.
 func plainly(c cmdmon.Command) runner {
-	return func(s *session, _ string) bool { return s.order(c, nil) }
+	return func(s *Session, _ string) bool { return s.order(c, nil) }
 }
 
 // about takes a value off the line that a source is to get.
-func about[T any](try func(string) (T, string, bool), order func(*session, cmdmon.IPAddr, T) bool) runner {
-	return func(s *session, line string) bool {
+func about[T any](try func(string) (T, string, bool), order func(*Session, cmdmon.IPAddr, T) bool) runner {
+	return func(s *Session, line string) bool {
 		name, rest := cut(line)
 		v, _, ok := try(rest)
 		if !ok {
-			return s.complain("Invalid syntax for address value")
+			return s.Complain("Invalid syntax for address value")
 		}
 		addr, ok := s.sourceAddr(name)
 		if !ok {
-			return s.complain("Could not get address for hostname")
+			return s.Complain("Could not get address for hostname")
 		}
 		return order(s, addr, v)
 	}
 }
 
 func sourceInteger(c cmdmon.Command) runner {
-	return about(tryInt, func(s *session, addr cmdmon.IPAddr, v int) bool {
+	return about(tryInt, func(s *Session, addr cmdmon.IPAddr, v int) bool {
 		return s.order(c, &cmdmon.SourceInteger{Addr: addr, Value: int32(v)})
 	})
 }
 
 func sourceFloat(c cmdmon.Command) runner {
-	return about(tryFloat, func(s *session, addr cmdmon.IPAddr, v float64) bool {
+	return about(tryFloat, func(s *Session, addr cmdmon.IPAddr, v float64) bool {
 		return s.order(c, &cmdmon.SourceFloat{Addr: addr, Value: v})
 	})
 }
@@ -49,13 +49,13 @@ func sourceFloat(c cmdmon.Command) runner {
 // number is a command with a number, and the complaint if there is none, which
 // may be silence.
 func number(c cmdmon.Command, complaint string) runner {
-	return func(s *session, line string) bool {
+	return func(s *Session, line string) bool {
 		v, _, ok := tryFloat(line)
 		switch {
 		case ok:
 			return s.order(c, &cmdmon.Number{Value: v})
 		case complaint != "":
-			s.complain("%s", complaint)
+			s.Complain("%s", complaint)
 		}
 		return false
 	}
@@ -63,10 +63,10 @@ func number(c cmdmon.Command, complaint string) runner {
 
 // switches is a command with one word of several.
 func switches(c cmdmon.Command, words map[string]int32, complaint string) runner {
-	return func(s *session, line string) bool {
+	return func(s *Session, line string) bool {
 		v, ok := words[line]
 		if !ok {
-			return s.complain("%s", complaint)
+			return s.Complain("%s", complaint)
 		}
 		return s.order(c, &cmdmon.Option{Value: v})
 	}
@@ -74,16 +74,16 @@ func switches(c cmdmon.Command, words map[string]int32, complaint string) runner
 
 // the is a command that has one word as argument, always the same.
 func the(word string, c cmdmon.Command, complaint string) runner {
-	return func(s *session, line string) bool {
+	return func(s *Session, line string) bool {
 		if line != word {
-			return s.complain("%s", complaint)
+			return s.Complain("%s", complaint)
 		}
 		return s.order(c, nil)
 	}
 }
 
 func masked(c cmdmon.Command) runner {
-	return func(s *session, line string) bool {
+	return func(s *Session, line string) bool {
 		m, ok := s.mask(line)
 		return ok && s.order(c, &m)
 	}
@@ -91,7 +91,7 @@ func masked(c cmdmon.Command) runner {
 
 // mask reads which sources are meant: all, one by its address or name, those in a
 // subnet, or those whose address has a value under a mask.
-func (s *session) mask(line string) (m cmdmon.Masked, ok bool) {
+func (s *Session) mask(line string) (m cmdmon.Masked, ok bool) {
 	if line == "" {
 		return m, true
 	}
@@ -99,21 +99,21 @@ func (s *session) mask(line string) (m cmdmon.Masked, ok bool) {
 	if !both {
 		m.Addr, ok = s.sourceAddr(line)
 		if !ok {
-			return m, s.complain("Could not get address for hostname")
+			return m, s.Complain("Could not get address for hostname")
 		}
 		m.Mask = maskOf(m.Addr, -1)
 		return m, true
 	}
 	a, err := netip.ParseAddr(first)
 	if err != nil {
-		return m, s.complain("Invalid syntax for mask/address")
+		return m, s.Complain("Invalid syntax for mask/address")
 	}
 	if b, err := netip.ParseAddr(second); err == nil {
 		return cmdmon.Masked{Mask: cmdmon.IPAddr{Addr: a}, Addr: cmdmon.IPAddr{Addr: b}}, true
 	}
 	n, _, ok := tryInt(second)
 	if !ok {
-		return m, s.complain("Invalid syntax for mask/address")
+		return m, s.Complain("Invalid syntax for mask/address")
 	}
 	m.Addr = cmdmon.IPAddr{Addr: a}
 	m.Mask = maskOf(m.Addr, n)
@@ -137,47 +137,47 @@ func maskOf(a cmdmon.IPAddr, n int) cmdmon.IPAddr {
 	return cmdmon.IPAddr{Addr: mask}
 }
 
-func burst(s *session, line string) bool {
+func burst(s *Session, line string) bool {
 	counts, rest := cut(line)
 	good, after, ok := tryInt(counts)
 	if !ok || !strings.HasPrefix(after, "/") {
-		return s.complain("Invalid syntax for burst command")
+		return s.Complain("Invalid syntax for burst command")
 	}
 	total, _, ok := tryInt(after[1:])
 	if !ok {
-		return s.complain("Invalid syntax for burst command")
+		return s.Complain("Invalid syntax for burst command")
 	}
 	m, ok := s.mask(rest)
 	return ok && s.order(cmdmon.Burst, &cmdmon.BurstRequest{Masked: m, Good: int32(good), Total: int32(total)})
 }
 
-func makeStep(s *session, line string) bool {
+func makeStep(s *Session, line string) bool {
 	if line == "" {
 		return s.order(cmdmon.MakeStep, nil)
 	}
 	threshold, rest, ok := tryFloat(line)
 	limit, _, also := tryInt(rest)
 	if !ok || !also {
-		return s.complain("Bad syntax for makestep command")
+		return s.Complain("Bad syntax for makestep command")
 	}
 	return s.order(cmdmon.ModifyMakeStep, &cmdmon.StepLimit{Limit: int32(limit), Threshold: threshold})
 }
 
-func remove(s *session, line string) bool {
+func remove(s *Session, line string) bool {
 	name, _ := cut(line)
 	if name == "" {
-		return s.complain("Invalid syntax for address")
+		return s.Complain("Invalid syntax for address")
 	}
 	addr, ok := s.sourceAddr(name)
 	if !ok {
-		return s.complain("Could not get address for hostname")
+		return s.Complain("Could not get address for hostname")
 	}
 	return s.order(cmdmon.DelSource, &cmdmon.Address{Addr: addr})
 }
 
 // either reads a source by its address, or a refclock by its reference
 // identifier.
-func (s *session) either(name string) (addr cmdmon.IPAddr, id uint32, ok bool) {
+func (s *Session) either(name string) (addr cmdmon.IPAddr, id uint32, ok bool) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return cmdmon.IPAddr{Addr: a}, 0, true
 	}
@@ -206,7 +206,7 @@ var selectOptions = map[string]struct {
 	"trust": {cmdmon.FlagTrust, cmdmon.AddFlagTrust}, "require": {cmdmon.FlagRequire, cmdmon.AddFlagRequire},
 }
 
-func selectOpts(s *session, line string) bool {
+func selectOpts(s *Session, line string) bool {
 	name, rest := cut(line)
 	addr, id, ok := s.either(name)
 	m := &cmdmon.SelectOptsRequest{Addr: addr, RefID: id}
@@ -221,17 +221,17 @@ func selectOpts(s *session, line string) bool {
 		}
 	}
 	if !ok {
-		return s.complain("Invalid syntax for selectopts command")
+		return s.Complain("Invalid syntax for selectopts command")
 	}
 	return s.order(cmdmon.ModifySelectOpts, m)
 }
 
-func offset(s *session, line string) bool {
+func offset(s *Session, line string) bool {
 	name, rest := cut(line)
 	addr, id, ok := s.either(name)
 	v, _, also := tryFloat(rest)
 	if !ok || !also {
-		return s.complain("Invalid syntax for offset command")
+		return s.Complain("Invalid syntax for offset command")
 	}
 	return s.order(cmdmon.ModifyOffset, &cmdmon.OffsetRequest{Addr: addr, RefID: id, Offset: v})
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
 import (
 	"math"
@@ -25,6 +25,15 @@ func normalize(line string) string {
 		return ""
 	}
 	return line
+}
+
+// Split takes the first word off a line as it was typed; a comment has none.
+func Split(line string) (word, rest string) { return cut(normalize(line)) }
+
+// Atoi is C's: the integer that s begins with, 0 if there is none.
+func Atoi(s string) int {
+	n, _ := scanInt(s)
+	return n
 }
 
 // scanInt is atoi: the integer that s begins with, 0 if there is none.

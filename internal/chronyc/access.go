@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
 import (
 	"net/netip"
@@ -12,14 +12,14 @@ import (
 // access is allow, deny and the like: one command for a subnet, and one for a
 // subnet and all in it.
 func access(one, all cmdmon.Command) runner {
-	return func(s *session, line string) bool {
+	return func(s *Session, line string) bool {
 		c := one
 		if word, rest := cut(line); word == "all" {
 			c, line = all, rest
 		}
 		m, ok := s.subnet(line)
 		if !ok {
-			return s.complain("Could not read address")
+			return s.Complain("Could not read address")
 		}
 		return s.order(c, &m)
 	}
@@ -27,7 +27,7 @@ func access(one, all cmdmon.Command) runner {
 
 // subnet reads 192.0.2.0/24, 192.0.2, 192.0.2.1, 2001:db8::/32, a host's name, or
 // nothing, which is all addresses.
-func (s *session) subnet(line string) (m cmdmon.Subnet, ok bool) {
+func (s *Session) subnet(line string) (m cmdmon.Subnet, ok bool) {
 	if line == "" {
 		return m, true
 	}
@@ -67,10 +67,10 @@ func prefix(text string) (netip.Addr, int, bool) {
 }
 
 func accessCheck(c cmdmon.Command) runner {
-	return func(s *session, line string) bool {
+	return func(s *Session, line string) bool {
 		a, ok := s.address(line)
 		if !ok {
-			return s.complain("Could not read address")
+			return s.Complain("Could not read address")
 		}
 		return s.order(c, &cmdmon.Address{Addr: cmdmon.IPAddr{Addr: a}})
 	}

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
-import "foliot/internal/cmdmon"
+import (
+	"maps"
+	"slices"
+
+	"foliot/internal/cmdmon"
+)
 
 // commands is what chronyc understands, by the first word.
 var commands map[string]runner
@@ -27,7 +32,7 @@ func init() {
 		"dfreq":            number(cmdmon.DoFreq, "Invalid value"),
 		"dns":              dns,
 		"doffset":          number(cmdmon.DoOffset, "Invalid value"),
-		"dump":             func(s *session, _ string) bool { return s.order(cmdmon.Dump, new(cmdmon.Option)) },
+		"dump":             func(s *Session, _ string) bool { return s.order(cmdmon.Dump, new(cmdmon.Option)) },
 		"exit":             leave,
 		"help":             help,
 		"keygen":           keyGen,
@@ -76,3 +81,6 @@ func init() {
 		"writertc":    plainly(cmdmon.WriteRTC),
 	}
 }
+
+// Commands returns the names of all commands, sorted.
+func Commands() []string { return slices.Sorted(maps.Keys(commands)) }

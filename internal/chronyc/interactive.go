@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
 import (
 	"bufio"
@@ -12,48 +12,48 @@ import (
 // lineLen is the longest line that is read at once, as in chronyc.
 const lineLen = 2047
 
-// converse reads commands until the end, or a signal. The exit code is the last
+// Converse reads commands until the end, or a signal. The exit code is the last
 // command's.
-func (s *session) converse(std Streams) int {
-	s.typed = true
-	program := filepath.Base(s.o.program)
-	if std.Terminal {
-		fmt.Fprintf(s.out, "%s (foliot) version %s\nType \"help\" for the commands.\n\n", program, Version)
+func (s *Session) Converse(in io.Reader, prompt bool) int {
+	s.Typed = true
+	program := filepath.Base(s.o.Program)
+	if prompt {
+		fmt.Fprintf(s.Out, "%s (foliot) version %s\nType \"help\" for the commands.\n\n", program, s.o.Version)
 	}
 	wanted := make(chan struct{})
 	defer close(wanted)
-	lines := readLines(std.In, wanted)
+	lines := readLines(in, wanted)
 	code := ExitOK
-	for !s.quit && s.ctx.Err() == nil {
-		if std.Terminal {
-			fmt.Fprintf(s.out, "%s> ", program)
+	for !s.Quit && s.Ctx.Err() == nil {
+		if prompt {
+			fmt.Fprintf(s.Out, "%s> ", program)
 		}
-		s.out.Flush()
+		s.Out.Flush()
 		line, ok := s.next(wanted, lines)
 		if !ok {
-			if std.Terminal {
-				fmt.Fprintln(s.out)
+			if prompt {
+				fmt.Fprintln(s.Out)
 			}
 			break
 		}
-		if code = ExitOK; !s.command(line) {
-			code = max(s.code, ExitRefused)
+		if code = ExitOK; !s.Command(line) {
+			code = max(s.Code, ExitRefused)
 		}
 	}
 	return code
 }
 
 // next waits for a line. It reports false at the end, and after a signal.
-func (s *session) next(wanted chan<- struct{}, lines <-chan string) (line string, ok bool) {
+func (s *Session) next(wanted chan<- struct{}, lines <-chan string) (line string, ok bool) {
 	select {
 	case wanted <- struct{}{}:
-	case <-s.ctx.Done():
+	case <-s.Ctx.Done():
 		return "", false
 	}
 	select {
 	case line, ok = <-lines:
 		return line, ok
-	case <-s.ctx.Done():
+	case <-s.Ctx.Done():
 		return "", false
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package ctl
+package chronyc
 
 import (
 	"math"
@@ -15,16 +15,16 @@ var sourceTypes = map[string]cmdmon.SourceType{
 	"server": cmdmon.TypeServer, "peer": cmdmon.TypePeer, "pool": cmdmon.TypePool,
 }
 
-func add(s *session, line string) bool {
+func add(s *Session, line string) bool {
 	kind, rest := cut(line)
 	name, rest := cut(rest)
 	m := newSource(sourceTypes[strings.ToLower(kind)], name)
 	if m.Type == 0 || name == "" || len(name) > 255 || !readOptions(rest, sourceOptions(m)) {
-		return s.complain("Invalid syntax for add command")
+		return s.Complain("Invalid syntax for add command")
 	}
 	// The daemon is assumed to be here, and to have the same resolver.
 	if _, ok := s.sourceAddr(name); !ok {
-		return s.complain("Invalid host/IP address")
+		return s.Complain("Invalid host/IP address")
 	}
 	return s.order(cmdmon.AddSource, m)
 }
@@ -162,7 +162,7 @@ const (
 	orphanWait    = 300 // seconds, before an orphan serves while unsynchronised
 )
 
-func local(s *session, line string) bool {
+func local(s *Session, line string) bool {
 	if line == "off" {
 		return s.orderLocal(&cmdmon.Local{})
 	}
@@ -176,7 +176,7 @@ func local(s *session, line string) bool {
 		"waitunsynced": real(&m.WaitUnsynced),
 	})
 	if !ok {
-		return s.complain("Invalid syntax for local command")
+		return s.Complain("Invalid syntax for local command")
 	}
 	switch {
 	case m.WaitUnsynced < 0 && m.Orphan:
@@ -189,7 +189,7 @@ func local(s *session, line string) bool {
 
 // orderLocal gives the command in the form of today, and if the daemon does not
 // know that, in the form of before.
-func (s *session) orderLocal(m *cmdmon.Local) bool {
+func (s *Session) orderLocal(m *cmdmon.Local) bool {
 	h, _, ok := s.exchange(cmdmon.Local3, m)
 	if ok && h.Status == cmdmon.Invalid {
 		h, _, ok = s.exchange(cmdmon.Local2, &cmdmon.LocalOlder{Local: *m})
