@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim man completions test race check check-root check-page check-rules check-exporter sim sidebyside bench-server soak fuzz bench run clean
+.PHONY: build build-sim man completions test race check check-root check-page check-rules check-exporter generate check-generated sim sidebyside bench-server bench-xdp soak fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -22,11 +22,11 @@ ROOT      := $(filter 0,$(shell id -u))
 UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
-RACY := ./internal/auth ./internal/chronyc ./internal/cmdclient ./internal/command ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
+RACY := ./internal/auth ./internal/chronyc ./internal/cmdclient ./internal/command ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/keeper ./internal/logfile \
 	./internal/metrics ./internal/process ./internal/resolve ./internal/top ./internal/udpstamp ./internal/web ./internal/worker
 
 # Packages whose tests run daemons in real time, and are spoilt by neighbours.
-ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./tests/soak ./internal/udpstamp ./internal/worker
+ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./tests/soak ./tests/xdpbench ./internal/fastpath ./internal/udpstamp ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
 	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl
@@ -68,10 +68,16 @@ check: ## format, vet, staticcheck, the rings and the size budgets
 	$(GO) tool staticcheck -tags clknetsim ./...
 	$(GO) test -count=1 ./internal/rings
 
+generate: ## what is generated from bpf/, which needs clang
+	$(GO) generate ./...
+
+check-generated: ## that it is what is committed, where there is clang
+	@./tests/generated.sh
+
 check-root: ## the tests that need root: kernel, namespaces, stock chronyd
 	@[ -n "$(ROOT)" ] || { echo "check-root needs root: sudo make check-root" >&2; exit 1; }
 	@./tests/prepare.sh
-	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./tests/conformance ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process
+	$(UNCLOCKED) $(GO) test -count=1 -v -timeout 15m ./tests/netns ./tests/conformance ./internal/sysclock ./internal/udpstamp ./internal/guard ./internal/process ./internal/fastpath
 
 check-page: ## the status page in headless Chromium; screenshots in bin/page (installs chromium when root on Debian)
 	@command -v chromium >/dev/null || { [ -n "$(ROOT)" ] && apt-get update -q && \
@@ -120,6 +126,11 @@ soak: ## random octets at every socket of foliotd, SOAK=5m (root)
 	@[ -n "$(ROOT)" ] || { echo "soak needs root: sudo make soak" >&2; exit 1; }
 	@mkdir -p bin && $(GO) build -o bin/soak ./tests/soak
 	cd tests/soak && $(UNCLOCKED) ../../bin/soak -duration $(SOAK)
+
+bench-xdp: ## the programs in the kernel as servers, BENCHFLAGS="-rounds 3" (root)
+	@[ -n "$(ROOT)" ] || { echo "bench-xdp needs root: sudo make bench-xdp" >&2; exit 1; }
+	@mkdir -p bin && $(GO) build -o bin/xdpbench ./tests/xdpbench
+	$(UNCLOCKED) bin/xdpbench $(BENCHFLAGS)
 
 fuzz: ## every fuzz target, FUZZTIME=5m each
 	@for pkg in $$($(GO) list ./...); do \

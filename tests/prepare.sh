@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the programs that the tests work with and that are missing: the peer
-# daemon (chrony), tools for namespaces (iproute2, util-linux), mandoc for the manual pages and the C compiler
-# that the race detector links with. peers.sh then unpacks the peers that cannot be
-# installed beside it. Does nothing without root or apt-get: tests that miss a
-# program say so. A time daemon that the machine has is never replaced, and the one
-# installed here is not started.
+# daemon (chrony), tools for namespaces (iproute2, util-linux), a reader of manual
+# pages (mandoc), the C compiler that the race detector links with, and the one that
+# compiles bpf/. peers.sh then unpacks the peers that cannot be installed beside it.
+# Does nothing without root or apt-get: tests that miss a program say so. A time
+# daemon that the machine has is never replaced, and the one installed here is not
+# started.
 set -euo pipefail
 
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || exit 0
@@ -17,8 +18,11 @@ need chronyd chrony
 need ip iproute2
 need setpriv util-linux
 need unshare util-linux
+need ethtool ethtool
 need gcc build-essential
 need mandoc mandoc
+need clang clang
+need llvm-strip llvm
 
 install() {
 	export DEBIAN_FRONTEND=noninteractive

@@ -93,6 +93,22 @@ var settings = []struct {
 	{"bindcmdaddress /", func(c *config.Config) { c.Command.Sockets = nil }},
 	{"bindcmdaddress 2001:db8::1", func(c *config.Config) { c.Command.BindAddr6 = v6 }},
 	{"bindcmddevice e", func(c *config.Config) { c.Command.BindDevice = "e" }},
+	{"ebpf on", func(c *config.Config) { c.Server.Kernel.Load = config.LoadOn }},
+	{"ebpf OFF", func(c *config.Config) { c.Server.Kernel.Load = config.LoadOff }},
+	{"onestep on", func(c *config.Config) { c.Server.Kernel.OneStep = true }},
+	{"onestep on\nonestep off", func(*config.Config) {}},
+	{"xdp serve e0 e1", func(c *config.Config) {
+		c.Server.Kernel.Serve = []config.XDPServe{{Origin: at, Interface: "e0"}, {Origin: at, Interface: "e1"}}
+	}},
+	{"xdp serve e0 e1\nxdp Serve e0 mode Generic", func(c *config.Config) {
+		c.Server.Kernel.Serve = []config.XDPServe{
+			{Origin: at, Interface: "e1"},
+			{Origin: config.Origin{File: "/f", Line: 2}, Interface: "e0", Mode: config.XDPGeneric},
+		}
+	}},
+	{"xdp serve AUTO mode native", func(c *config.Config) {
+		c.Server.Kernel.Serve = []config.XDPServe{{Origin: at, Interface: "auto", Mode: config.XDPNative}}
+	}},
 	{"metrics listen off", func(c *config.Config) { c.Metrics.Listen = netip.AddrPort{} }},
 	{"metrics listen 192.0.2.1", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 9923) }},
 	{"metrics listen 192.0.2.1:80", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 80) }},

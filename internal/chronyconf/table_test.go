@@ -14,10 +14,10 @@ import (
 	"foliot/internal/config"
 )
 
-// TestAllNamesKnown: chrony has 100 names; "workers" and "metrics" are ours.
+// TestAllNamesKnown: chrony has 100 names; "workers", "metrics", "ebpf", "onestep" and "xdp" are ours.
 func TestAllNamesKnown(t *testing.T) {
 	p := newParser(memory{})
-	if got, want := len(p.table), 100+2; got != want {
+	if got, want := len(p.table), 100+5; got != want {
 		t.Errorf("%d directives, want %d", got, want)
 	}
 	for name := range notYet {
@@ -265,6 +265,15 @@ func TestErrors(t *testing.T) {
 		{"clockprecision 2", "Invalid value 2 in clockprecision directive (min 1e-09, max 1) at line 1 in file /f"},
 		{"clockprecision 0", "Invalid value 0 in clockprecision directive (min 1e-09, max 1) at line 1 in file /f"},
 		{"leapsecmode no", "Could not parse leapsecmode directive at line 1 in file /f: no is not known (allowed: ignore, slew, step, system)"},
+		{"ebpf", "Missing arguments for ebpf directive at line 1 in file /f"},
+		{"ebpf maybe", "Could not parse ebpf directive at line 1 in file /f: maybe is not known (allowed: off, on)"},
+		{"onestep 1", "Could not parse onestep directive at line 1 in file /f: 1 is not known (allowed: off, on)"},
+		{"xdp serve", "Missing arguments for xdp directive at line 1 in file /f"},
+		{"xdp server e0", "Invalid option in xdp directive at line 1 in file /f: server, did you mean serve?"},
+		{"xdp serve mode native", "Could not parse xdp directive at line 1 in file /f: xdp serve needs the name of an interface, or auto"},
+		{"xdp serve e0 mode fast", "Invalid value fast in mode option of xdp directive (not known, allowed: auto, generic, native) at line 1 in file /f"},
+		{"xdp serve e0 mode", "Invalid option in xdp directive at line 1 in file /f: mode needs a value"},
+		{"xdp serve an-interface-too-long", "Could not parse xdp directive at line 1 in file /f: an-interface-too-long is not the name of an interface (1 to 15 characters, no slash, no colon)"},
 		{"metrics", "Missing arguments for metrics directive at line 1 in file /f"},
 		{"metrics listen", "Missing arguments for metrics directive at line 1 in file /f"},
 		{"metrics listn off", "Invalid option in metrics directive at line 1 in file /f: listn, did you mean listen?"},

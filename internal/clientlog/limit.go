@@ -41,6 +41,16 @@ func NewLimit(interval, burst, leak, kod int) *Limit {
 	}
 }
 
+// Terms are the numbers of a limit, for those who apply it elsewhere.
+type Terms struct {
+	Period, Size int64 // nanoseconds
+	Leak, Kiss   uint64
+	Kisses       bool
+}
+
+// Terms returns the numbers of l, as they stand in it.
+func (l *Limit) Terms() Terms { return Terms{l.period, l.size, l.leak, l.kiss, l.kisses} }
+
 // judge takes a token out of the bucket of r at now, if there is one.
 //
 // The bucket is held as the instant at which it is full again, so that filling it

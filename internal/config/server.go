@@ -39,7 +39,46 @@ type Server struct {
 	NoClientLog    bool         // noclientlog: keep no records; no interleaved mode for clients
 	RateLimit      RateLimit    // ratelimit
 	Smooth         Smooth
+	Kernel         Kernel
 }
+
+// Kernel says what eBPF programs do for the server and its clients.
+type Kernel struct {
+	Load    Load       // ebpf: whether there are any
+	Serve   []XDPServe // xdp serve, each interface once
+	OneStep bool       // onestep: replies get the time at which they leave on their way out
+}
+
+// Load says whether eBPF programs are wanted.
+type Load uint8
+
+// Values of ebpf.
+const (
+	LoadIfAllowed Load = iota // where the system lets us (the default)
+	LoadOn                    // it is worth a warning if it does not
+	LoadOff
+)
+
+// XDPServe is one xdp serve directive: plain requests that come by the interface
+// are answered by a program there.
+type XDPServe struct {
+	Origin    Origin
+	Interface string // name; XDPAuto = every one whose driver runs programs
+	Mode      XDPMode
+}
+
+// XDPAuto is the name that stands for every interface whose driver can.
+const XDPAuto = "auto"
+
+// XDPMode is where a program gets at what an interface receives.
+type XDPMode uint8
+
+// Values of mode.
+const (
+	XDPAny     XDPMode = iota // in the driver if it can, else behind it (the default)
+	XDPNative                 // in the driver
+	XDPGeneric                // behind the driver, which any can
+)
 
 // Broadcast is one broadcast directive: packets sent to a network (mode 5).
 type Broadcast struct {

@@ -32,9 +32,13 @@ const (
 	VerbReload  = "reload"  // read the configuration again and apply what changed
 	VerbState   = "state"   // all that the daemon shows, as a JSON document
 	VerbLog     = "log"     // the last messages of the log
+	VerbEBPF    = "ebpf"    // describe the eBPF programs; VerbEBPF + JSON for programs
 	VerbStatus  = "status"  // describe the daemon in a few lines
 	VerbVersion = "version" // name the running program
 )
+
+// JSON is the end of verbs whose answer is a line of JSON.
+const JSON = "-json"
 
 // Limits of the protocol, in octets.
 const (

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"foliot/internal/control"
-	"foliot/internal/state"
+	"foliot/internal/document"
 	"foliot/internal/top"
 )
 
@@ -79,14 +79,14 @@ func unicodeTerminal() bool {
 }
 
 // fetch asks for the state of the daemon.
-func (s *session) fetch(ctx context.Context) (*state.Document, error) {
+func (s *session) fetch(ctx context.Context) (*document.Document, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.o.wait)
 	defer cancel()
 	var text bytes.Buffer
 	if err := control.Do(ctx, s.o.socket, control.VerbState, &text); err != nil {
 		return nil, err
 	}
-	d := new(state.Document)
+	d := new(document.Document)
 	if err := json.Unmarshal(text.Bytes(), d); err != nil {
 		return nil, fmt.Errorf("read state: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"foliot/internal/chronyc"
 	"foliot/internal/control"
 	"foliot/internal/manual"
+	"foliot/internal/report"
 )
 
 // session is one run of commands, chronyc's and our own.
@@ -40,10 +41,13 @@ func init() {
 		"top":   (*session).top,
 		"watch": (*session).top,
 	}
-	for _, verb := range []string{control.VerbLog, control.VerbReload, control.VerbState, control.VerbStatus, control.VerbVersion} {
+	for _, verb := range []string{control.VerbEBPF, control.VerbLog, control.VerbReload, control.VerbState, control.VerbStatus, control.VerbVersion} {
 		ownCommands[verb] = func(s *session, line string) bool {
 			if line != "" {
 				return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", line), "options go before the command")
+			}
+			if verb == control.VerbEBPF && s.o.Format == report.JSON {
+				return s.control(verb + control.JSON)
 			}
 			return s.control(verb)
 		}

@@ -127,7 +127,7 @@ func owner(c *config.Config) (command.Owner, error) {
 
 // openDesk opens what chronyc needs and what takes rights.
 func (d *daemon) openDesk(lp *loop) *desk {
-	lp.view = &viewer{l: lp}
+	lp.view = &viewer{l: lp, roll: roll{keeper: lp.w.kernel}}
 	lp.w.view, lp.w.monitors = lp.view, monitors(d.inForce)
 	k := newDesk(lp, lp.view)
 	lp.desk = k
@@ -142,6 +142,9 @@ func (k *desk) State(ctx context.Context, age time.Duration, threads bool) (*sta
 
 // Clients implements command.Daemon.
 func (k *desk) Clients(slot int, f func(r *clientlog.Record) bool) (next, slots int) {
+	if k.v.roll.keeper.Serving() {
+		return k.v.roll.walk(slot, f)
+	}
 	pool := k.v.Pool()
 	if pool == nil {
 		return slot, 0
@@ -151,6 +154,9 @@ func (k *desk) Clients(slot int, f func(r *clientlog.Record) bool) (next, slots 
 
 // Client implements command.Daemon.
 func (k *desk) Client(p clientlog.Prefix) (clientlog.Record, bool) {
+	if k.v.roll.keeper.Serving() {
+		return k.v.roll.client(p)
+	}
 	if pool := k.v.Pool(); pool != nil {
 		return pool.Client(p)
 	}

@@ -55,8 +55,8 @@ func (l *loop) describe(ctx context.Context, out io.Writer) error {
 	}
 	var top []clientlog.Record
 	total := 0
-	if pool := l.view.Pool(); pool != nil && !s.Config.NoLog {
-		top, total = pool.Clients(busiest)
+	if !s.Config.NoLog {
+		top, total = l.view.clients(busiest)
 	}
 	return json.NewEncoder(out).Encode(s.Document(top, total))
 }

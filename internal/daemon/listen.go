@@ -97,6 +97,7 @@ func (w *world) bind() {
 	if err := w.srv.pool.Refused(); err != nil {
 		w.log.Warn("One thread serves at each address, since clients cannot be spread over more: " + err.Error())
 	}
+	w.tellKernel()
 	w.schedule()
 }
 
@@ -128,6 +129,9 @@ func (w *world) poolConfig() worker.Config {
 	if c.Threads == 0 {
 		c.Threads = runtime.NumCPU()
 	}
+	if w.kernel != nil {
+		c.Departed = w.kernel.Departed
+	}
 	c.Stamps, c.Log = setup.WorkerMemory(w.cfg, c.Threads*len(serverAddrs(w.cfg.Server.BindAddresses)))
 	rand.Read(c.Seed[:]) // never fails: crypto/rand ends the process instead
 	return c
@@ -147,6 +151,7 @@ func (w *world) closeServer() {
 		r.Stamps, r.Span, r.Records = 0, 0, 0 // which go with it
 		w.srv.past.Merge(&r)
 		w.srv.pool.Close()
+		w.kernel.At(nil, "", nil)
 	}
 	w.srv.ntpq, w.srv.pool, w.srv.talkers, w.srv.closed, w.srv.retry = nil, nil, nil, nil, clock.Mono{}
 }
@@ -184,6 +189,7 @@ func (w *world) listenAgain() {
 		w.log.Info("Opened NTP server socket at " + netip.AddrPortFrom(a, w.cfg.Server.Port).String())
 	}
 	w.srv.closed = left
+	w.tellKernel()
 	w.schedule()
 }
 
@@ -201,6 +207,7 @@ func (w *world) publish(s *responder.Snapshot) {
 	if w.srv.pool != nil {
 		w.srv.pool.Publish(*s)
 	}
+	w.kernel.Publish(s)
 }
 
 // enact makes p the policy of serving.
@@ -209,6 +216,7 @@ func (w *world) enact(p responder.Policy) {
 	if w.srv.pool != nil {
 		w.srv.pool.Enact(p)
 	}
+	w.kernel.Enact(p)
 }
 
 // peer returns the socket of a symmetric association, opened if need be. It has

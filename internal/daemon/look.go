@@ -47,10 +47,11 @@ type viewer struct {
 	// last is the newest State, nil after Forget. It is immutable.
 	last    *state.State
 	taken   time.Time
-	counted time.Time       // when the threads were asked for what is in last
-	server  state.Server    // of the newest State ever
-	pool    *worker.Pool    // the threads as of then, nil if there were none
-	past    worker.Report   // of threads before them
+	counted time.Time     // when the threads were asked for what is in last
+	server  state.Server  // of the newest State ever
+	pool    *worker.Pool  // the threads as of then, nil if there were none
+	past    worker.Report // of threads before them
+	roll    roll
 	command *command.Server // of chronyc's protocol; nil: there is none
 	control controlCounts   // of ntpq's messages
 }
@@ -73,6 +74,7 @@ func (v *viewer) look(ctx context.Context, age time.Duration, threads bool) (*st
 		return nil, err
 	}
 	v.taken = time.Now()
+	v.roll.keeper.Look(&s.Programs, &s.Server.XDP)
 	v.addServer(&s.Server, threads)
 	v.last = s
 	return s, nil
@@ -110,6 +112,7 @@ func (v *viewer) addServer(s *state.Server, threads bool) {
 	}
 	s.Total = s.Engine
 	s.Total.Add(&s.Workers)
+	s.Total.Add(&s.XDP)
 	s.Control = v.control.list()
 	if v.command != nil {
 		s.CmdHits, s.CmdDrops = v.command.Hits()

@@ -226,7 +226,7 @@ func (l *loop) readable(token uint64) {
 	for range batches {
 		n, err := sock.Recv(l.msgs)
 		for i := range n {
-			l.receive(id, &l.msgs[i])
+			l.receive(id, sock, &l.msgs[i])
 		}
 		if n < len(l.msgs) || err != nil {
 			return
@@ -250,11 +250,12 @@ func (l *loop) readStamps(sock *udpstamp.Socket) {
 	}
 }
 
-func (l *loop) receive(id engine.SourceID, m *udpstamp.Message) {
+func (l *loop) receive(id engine.SourceID, sock *udpstamp.Socket, m *udpstamp.Message) {
 	if m.Truncated {
 		return
 	}
 	in := engine.Received{Source: id, From: m.From, Local: m.Local, Iface: m.Iface, Stamp: m.Stamp, Data: m.Data}
+	l.w.nearer(&in, sock)
 	l.e.Receive(l.w.Now(), &in, &l.acts)
 	l.perform()
 }
@@ -275,6 +276,8 @@ func (l *loop) hear() {
 			if err := l.reload(); err != nil {
 				l.d.log.Error("Could not reload the configuration, the old one stays: " + err.Error())
 			}
+		case n.verb == control.VerbEBPF, n.verb == control.VerbEBPF+control.JSON:
+			go l.describeKernel(n)
 		case n.done != nil:
 			n.done <- l.command(n.verb, n.out)
 		}
@@ -344,6 +347,7 @@ func (l *loop) reload() error {
 	}
 	l.warmth = l.w.Now().Mono
 	l.w.enact(cfg.Policy)
+	l.w.kernel.Configure(fresh.Config.Server.Kernel, fresh.Config.Server.Port, fresh.Config.Client.DSCP)
 	l.desk.s.Enact(commandPolicy(fresh))
 	l.w.monitor(monitors(fresh))
 	l.movePages(old.Metrics)

@@ -165,7 +165,7 @@ func (q *ntpq) answer(c *question) {
 }
 
 func (q *ntpq) clients() []clientlog.Record {
-	list, _ := q.pool.Clients(shownClients)
+	list, _ := q.view.clients(shownClients)
 	return list
 }
 

@@ -106,9 +106,6 @@ const shownClients = 10_000
 
 // clientRecords returns copies of the records of the busiest clients.
 func (l *loop) clientRecords() []clientlog.Record {
-	if pool := l.view.Pool(); pool != nil {
-		list, _ := pool.Clients(shownClients)
-		return list
-	}
-	return nil
+	list, _ := l.view.clients(shownClients)
+	return list
 }

@@ -26,6 +26,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	if err != nil {
 		return err
 	}
+	w.kernel = d.openKernel(l.Config)
 	state, err := w.clock.Init()
 	if err != nil {
 		return err
@@ -54,6 +55,9 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 		w.bind() // low ports and large buffers need rights
 	}
 	stopControl, early := d.openControl(ctx, lp)
+	if l.Config.Process.User != "" {
+		w.kernel.Wait()
+	}
 	if err := d.dropRights(l.Config, early == nil); err != nil {
 		stopControl()
 		return err
@@ -79,6 +83,7 @@ func (d *daemon) serve(l *Loaded, cfg engine.Config) error {
 	}
 	desk.s.Run(ctx)
 	lp.pages.run(ctx)
+	go w.kernel.Run(ctx)
 	if err := d.ready(notifier); err != nil {
 		return err
 	}

@@ -247,6 +247,7 @@ func (l *loop) status(out io.Writer) error {
 		t.Frequency.PPM(), t.Skew.PPM(), t.RootDelay, t.RootDisp)
 	r := l.w.report()
 	r.Add(&l.e.Server().Counters)
+	r.Add(l.w.answeredInKernel())
 	fmt.Fprintf(out, "requests answered %d (%d interleaved, %d with a key, %d asked to slow down), refused %d%s\n\n",
 		r.Answered(), r.Interleaved, r.Authenticated, r.Verdicts[responder.Kissed], r.Refused(), reasons(&r))
 	fmt.Fprintf(out, "%s %-32s %3s %4s %5s  %14s %12s\n", "S", "source", "st", "poll", "reach", "offset", "+/-")

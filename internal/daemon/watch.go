@@ -116,6 +116,7 @@ func needRestart(a, b *config.Config) []string {
 			a.Command.BindAddr4 != b.Command.BindAddr4 || a.Command.BindAddr6 != b.Command.BindAddr6},
 		{"bindcmddevice", a.Command.BindDevice != b.Command.BindDevice},
 		{"cmdport", a.Command.Port != b.Command.Port},
+		{"ebpf", (a.Server.Kernel.Load == config.LoadOff) != (b.Server.Kernel.Load == config.LoadOff)},
 		{"user", p.User != q.User},
 		{"pidfile", p.PIDFile != q.PIDFile},
 		{"lock_all", p.LockAll != q.LockAll},

@@ -12,6 +12,7 @@ import (
 	"foliot/internal/config"
 	"foliot/internal/engine"
 	"foliot/internal/guard"
+	"foliot/internal/keeper"
 	"foliot/internal/logfile"
 	"foliot/internal/narrate"
 	"foliot/internal/ntp"
@@ -41,6 +42,7 @@ type world struct {
 	guard    *guard.Guard // nil without clock control
 	drift    *logfile.DriftFile
 	stamping *udpstamp.Socket // keeps the kernel's receive stamps on
+	kernel   *keeper.Keeper   // nil without eBPF
 	poller   *udpstamp.Poller
 	resolver *resolve.Resolver
 	notifier *process.Notifier      // nil is valid
@@ -278,6 +280,7 @@ func (w *world) close() {
 	for id := range w.clients {
 		w.hangup(id)
 	}
+	w.kernel.Close() // first, so that nothing is answered when nobody is there
 	w.listen(false)
 	w.resolver.Close()
 	if w.stamping != nil {

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"foliot/internal/chronyconf"
-	"foliot/internal/state"
+	"foliot/internal/document"
 )
 
 // Config is where to write, and whom to ask.
@@ -108,7 +108,7 @@ func (b *bundle) program() {
 }
 
 // state shows the state of the daemon, and returns it; nil if there is none.
-func (b *bundle) state() *state.Document {
+func (b *bundle) state() *document.Document {
 	b.head("state")
 	var text bytes.Buffer
 	if err := b.c.Ask("state", &text); err != nil {
@@ -117,7 +117,7 @@ func (b *bundle) state() *state.Document {
 	}
 	// What a newer daemon says besides is kept.
 	var all map[string]any
-	d := new(state.Document)
+	d := new(document.Document)
 	if json.Unmarshal(text.Bytes(), d) != nil || json.Unmarshal(text.Bytes(), &all) != nil {
 		b.say("(unreadable)")
 		return nil
@@ -132,7 +132,7 @@ func (b *bundle) state() *state.Document {
 	return d
 }
 
-func (b *bundle) configuration(d *state.Document) {
+func (b *bundle) configuration(d *document.Document) {
 	b.head("configuration")
 	path := b.c.File
 	switch {

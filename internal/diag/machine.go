@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"foliot/internal/document"
 	"foliot/internal/process"
-	"foliot/internal/state"
 	"foliot/internal/sysclock"
 	"foliot/internal/udpstamp"
 )
@@ -113,7 +113,7 @@ func stamping(iface string) string {
 var facts = [...]string{"Name:", "State:", "Uid:", "Gid:", "Threads:", "VmRSS:", "VmHWM:", "VmLck:", "Seccomp:", "NoNewPrivs:"}
 
 // daemonProcess shows the daemon as the kernel sees it.
-func (b *bundle) daemonProcess(d *state.Document) {
+func (b *bundle) daemonProcess(d *document.Document) {
 	b.head("process of the daemon")
 	if d == nil || d.PID == 0 {
 		b.say("(not known)")

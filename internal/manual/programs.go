@@ -146,6 +146,7 @@ var Commands = []Group{
 		{Usage: "top, watch [-b] [-n ROUNDS] [-i SECONDS]", Own: true, Words: "-b -n -i", About: "watch the clock, sources, server and clients",
 			More: "The picture is new every second, or every -i SECONDS, until q or Ctrl-C is pressed or after -n ROUNDS. The arrows, Page Up and Page Down move through the sources. It needs 60 columns by 20 rows to show everything, and shows more where there is more room. The column `offsets` is what the last samples said, the newest at the right; its middle is 0 and its height the largest of them. Where the output is no terminal, or with -b, it is text, one round unless -n says otherwise."},
 		{Usage: "state", Own: true, About: "all that foliotd shows, as JSON"},
+		{Usage: "ebpf", Own: true, About: "what its programs in the kernel count and answer"},
 		{Usage: "log", Own: true, About: "the last messages of foliotd's log"},
 		{Usage: "diag [-f FILE]", Own: true, Words: "-f", About: "a text for a bug report, without secrets",
 			More: "It is about the program, the machine, the kernel's clock, the configuration and all reports. Keys, comments in configuration files, addresses of clients and hardware addresses are left out. It works with less in it while foliotd is down; -f names the configuration then."},

@@ -8,8 +8,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-
-	"foliot/internal/responder"
 )
 
 // binary is the protobuf format: messages of type MetricFamily, each behind its
@@ -85,8 +83,8 @@ func (p *binary) sample(f *family, labels, more string, v float64) {
 	p.b = protowire.AppendFixed64(b, math.Float64bits(v))
 }
 
-func (p *binary) stays(_ *family, r *responder.Residence) {
-	m, err := proto.Marshal(&dto.Metric{Histogram: histogramOf(r)})
+func (p *binary) spread(_ *family, d *spread) {
+	m, err := proto.Marshal(&dto.Metric{Histogram: histogramOf(d)})
 	if err != nil {
 		p.err = err
 		return
@@ -100,28 +98,28 @@ func (p *binary) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// histogramOf returns r as a histogram with the buckets that text formats show, and
-// the same as native ones. In schema 0 the native bucket i ends at 2^i seconds,
-// as ours do; the first of ours is its zero bucket.
-func histogramOf(r *responder.Residence) *dto.Histogram {
-	const first, last = 0, responder.ResidenceBuckets - 1
-	h := &dto.Histogram{
-		Schema: proto.Int32(0), ZeroThreshold: proto.Float64(math.Ldexp(1, responder.ResidenceMin)),
-		ZeroCount:    proto.Uint64(r.Buckets[first]),
-		PositiveSpan: []*dto.BucketSpan{{Offset: proto.Int32(responder.ResidenceMin + 1), Length: proto.Uint32(last)}},
+// histogramOf returns d as a histogram with the buckets that text formats show, and
+// the same as native ones if they are powers of two of a second. In schema 0 the
+// native bucket i ends at 2^i seconds; the first of ours is its zero bucket.
+func histogramOf(d *spread) *dto.Histogram {
+	first, last := 0, len(d.buckets)-1
+	h := &dto.Histogram{}
+	if d.unit == 1 {
+		h.Schema, h.ZeroThreshold = proto.Int32(0), proto.Float64(d.end(first))
+		h.ZeroCount = proto.Uint64(d.buckets[first])
+		h.PositiveSpan = []*dto.BucketSpan{{Offset: proto.Int32(int32(d.first + 1)), Length: proto.Uint32(uint32(last))}}
 	}
 	n, before := uint64(0), int64(0)
-	for i, c := range r.Buckets {
+	for i, c := range d.buckets {
 		n += c
 		if i < last {
-			end := math.Ldexp(1, i+responder.ResidenceMin)
-			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: proto.Float64(end), CumulativeCount: proto.Uint64(n)})
+			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: proto.Float64(d.end(i)), CumulativeCount: proto.Uint64(n)})
 		}
-		if i > first {
+		if i > first && d.unit == 1 {
 			h.PositiveDelta = append(h.PositiveDelta, int64(c)-before)
 			before = int64(c)
 		}
 	}
-	h.SampleCount, h.SampleSum = proto.Uint64(n), proto.Float64(r.Sum.Seconds())
+	h.SampleCount, h.SampleSum = proto.Uint64(n), proto.Float64(d.sum)
 	return h
 }

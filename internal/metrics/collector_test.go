@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
-	"foliot/internal/responder"
 	"foliot/internal/state"
 )
 
@@ -59,8 +58,8 @@ func (f *family) collect(s *state.State, desc *prometheus.Desc, ch chan<- promet
 		put(f.value(s))
 	case f.each != nil:
 		f.each(s, func(x sample) { put(x.value, x.labels...) })
-	case f.stays != nil:
-		ch <- stays{desc, f.stays(s)}
+	case f.spread != nil:
+		ch <- spreadMetric{desc, f.spread(s)}
 	default:
 		for i := range s.Sources {
 			f.collectSource(&s.Sources[i], put)
@@ -86,15 +85,15 @@ func (f *family) collectSource(x *state.Source, put func(float64, ...string)) {
 	}
 }
 
-// stays is a Residence as a metric.
-type stays struct {
+// spreadMetric is a spread as a metric.
+type spreadMetric struct {
 	desc *prometheus.Desc
-	r    responder.Residence
+	d    spread
 }
 
-func (s stays) Desc() *prometheus.Desc { return s.desc }
+func (s spreadMetric) Desc() *prometheus.Desc { return s.desc }
 
-func (s stays) Write(m *dto.Metric) error {
-	m.Histogram = histogramOf(&s.r)
+func (s spreadMetric) Write(m *dto.Metric) error {
+	m.Histogram = histogramOf(&s.d)
 	return nil
 }

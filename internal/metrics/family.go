@@ -3,9 +3,11 @@
 package metrics
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
+	"foliot/internal/fastpath"
 	"foliot/internal/responder"
 	"foliot/internal/state"
 )
@@ -20,17 +22,17 @@ const (
 )
 
 // A family is one row of the tables: a metric's name, meaning and labels, and
-// where in the state its samples are. Of value, each, source, states and stays
+// where in the state its samples are. Of value, each, source, states and spread
 // exactly one is set.
 type family struct {
 	name, help string
 	kind       kind
 	labels     []string // beside those that scheme and states give
 
-	value func(*state.State) float64             // the only sample
-	each  func(*state.State, func(sample))       // any number of samples
-	when  func(*state.State) bool                // tells whether there are samples; nil: always
-	stays func(*state.State) responder.Residence // a histogram
+	value  func(*state.State) float64       // the only sample
+	each   func(*state.State, func(sample)) // any number of samples
+	when   func(*state.State) bool          // tells whether there are samples; nil: always
+	spread func(*state.State) spread        // a histogram
 
 	// Of sources, one sample each. none, if set, tells which have no sample, and
 	// more the values of labels, which stand behind those of the scheme.
@@ -47,6 +49,33 @@ type family struct {
 type sample struct {
 	value  float64
 	labels []string
+}
+
+// spread is how many durations there are of which length.
+type spread struct {
+	buckets []uint64 // i: up to unit * 2^(first+i) seconds, and more than the one before; the last has no end
+	unit    float64
+	first   int
+	sum     float64 // of all of them, seconds
+}
+
+// end is the upper bound of bucket i, seconds.
+func (d *spread) end(i int) float64 { return math.Ldexp(d.unit, d.first+i) }
+
+// stays is the spread of a Residence.
+func stays(r *responder.Residence) spread {
+	return spread{r.Buckets[:], 1, responder.ResidenceMin, r.Sum.Seconds()}
+}
+
+// measured is the spread of what a program in the kernel measured. Its buckets of no
+// more than some nanoseconds are one.
+func measured(h *fastpath.Histogram) spread {
+	const few = 6 // 64 ns
+	d := spread{append([]uint64(nil), h.Buckets[few:]...), 1e-9, few, h.Sum.Seconds()}
+	for _, n := range h.Buckets[:few] {
+		d.buckets[0] += n
+	}
+	return d
 }
 
 // scheme is a way to tell sources apart by labels.

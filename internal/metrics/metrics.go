@@ -72,7 +72,7 @@ func (m *Metrics) CompatChrony(on bool) {
 // families returns all tables.
 func families(compatChrony bool) (all []family) {
 	for _, part := range [...]func() []family{
-		aboutDaemon, aboutTracking, aboutControl, aboutKernel, aboutSources, aboutServer,
+		aboutDaemon, aboutTracking, aboutControl, aboutKernel, aboutSources, aboutServer, aboutPrograms,
 	} {
 		all = append(all, part()...)
 	}

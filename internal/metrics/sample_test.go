@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"foliot/internal/clock"
+	"foliot/internal/fastpath"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/selection"
@@ -53,10 +54,31 @@ func sampleState(n int) *state.State {
 	for i := range 5 {
 		s.Server.Residence.Add(clock.Interval(40_000 << i))
 	}
+	s.Programs = samplePrograms()
 	for i := range n {
 		s.Sources = append(s.Sources, sampleSource(i))
 	}
 	return s
+}
+
+func samplePrograms() state.Programs {
+	p := state.Programs{
+		Wanted: true, Loaded: true, Serving: true, OneStepWanted: true, OneStep: true, Lead: 1234,
+		Features: []state.Feature{{Name: "XDP links", Since: "5.9", There: true}, {Name: "tc links (tcx)", Since: "6.6"}},
+		Interfaces: []state.ProgramAt{
+			{Name: "eth0", Mode: "native", Asked: true, Serves: true}, {Name: "eth1", Mode: "none", Asked: true, Trouble: "it is down"},
+		},
+	}
+	in, out := &p.Interfaces[0].In, &p.Interfaces[0].Out
+	for v := range fastpath.Verdicts {
+		in.Verdicts[0][v], in.Verdicts[1][v], out.Verdicts[0][v] = uint64(60+v), uint64(80+v), uint64(100+v)
+	}
+	in.Kinds[4][3], in.Kinds[3][3], out.Kinds[4][4], in.Sizes[1], in.Octets = 61, 62, 63, 64, 65
+	for i := range p.Residence.Buckets {
+		p.Residence.Buckets[i], p.Correction.Buckets[i] = uint64(i), uint64(2*i)
+	}
+	p.Residence.Sum, p.Correction.Sum = 5*clock.Millisecond, 6*clock.Millisecond
+	return p
 }
 
 func sampleSource(i int) state.Source {

@@ -48,7 +48,7 @@ func aboutServer() []family {
 		perDepth("foliot_server_unstamped_requests_total", "Requests answered that neither the kernel nor the network card had stamped.",
 			func(c *C) uint64 { return c.DaemonRx }),
 		{name: "foliot_server_residence_seconds", help: "Time from the stamp of a request to the departure of the answer, in the threads.",
-			kind: histogram, stays: func(s *S) responder.Residence { return s.Server.Residence }},
+			kind: histogram, spread: func(s *S) spread { return stays(&s.Server.Residence) }},
 		one(counter, "foliot_server_unsent_answers_total", "Answers that the kernel did not take.",
 			func(s *S) float64 { return float64(s.Server.Unsent) }),
 		one(counter, "foliot_server_receive_overflows_total", "Requests that found the receive buffer full.",

@@ -3,11 +3,8 @@
 package metrics
 
 import (
-	"math"
 	"strconv"
 	"strings"
-
-	"foliot/internal/responder"
 )
 
 // text is the text format of Prometheus (version 0.0.4) or, if open, that of
@@ -84,20 +81,20 @@ func (t *text) put(name, labels, more string, v float64) {
 	t.b = append(t.b, '\n')
 }
 
-func (t *text) stays(f *family, r *responder.Residence) {
+func (t *text) spread(f *family, d *spread) {
 	n := uint64(0)
-	for i, c := range r.Buckets {
+	for i, c := range d.buckets {
 		n += c
 		le := "+Inf"
-		if i < len(r.Buckets)-1 {
-			le = strconv.FormatFloat(math.Ldexp(1, i+responder.ResidenceMin), 'g', -1, 64)
+		if i < len(d.buckets)-1 {
+			le = strconv.FormatFloat(d.end(i), 'g', -1, 64)
 		}
 		if t.open && !strings.ContainsAny(le, ".eI") {
 			le += ".0" // as OpenMetrics writes whole numbers here
 		}
 		t.put(f.name+"_bucket", `le="`+le+`"`, "", float64(n))
 	}
-	t.put(f.name+"_sum", "", "", r.Sum.Seconds())
+	t.put(f.name+"_sum", "", "", d.sum)
 	t.put(f.name+"_count", "", "", float64(n))
 }
 

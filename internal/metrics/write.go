@@ -3,7 +3,6 @@
 package metrics
 
 import (
-	"foliot/internal/responder"
 	"foliot/internal/state"
 )
 
@@ -17,7 +16,7 @@ type encoding interface {
 	render(names, values []string) string
 	// sample adds a sample; labels and more were rendered, each may be empty.
 	sample(f *family, labels, more string, v float64)
-	stays(f *family, r *responder.Residence)
+	spread(f *family, d *spread)
 }
 
 // walker goes through the tables with one state.
@@ -47,9 +46,9 @@ func (w *walker) family(f *family) {
 		w.to.sample(f, "", "", f.value(w.s))
 	case f.each != nil:
 		f.each(w.s, func(x sample) { w.to.sample(f, w.to.render(f.labels, x.labels), "", x.value) })
-	case f.stays != nil:
-		r := f.stays(w.s)
-		w.to.stays(f, &r)
+	case f.spread != nil:
+		d := f.spread(w.s)
+		w.to.spread(f, &d)
 	case f.states != nil:
 		w.states(f)
 	default:

@@ -135,6 +135,10 @@ func (p *Packet) Decode(b []byte) bool {
 	return p.Version >= MinVersion && p.Version <= Version
 }
 
+// OriginOf returns the origin timestamp of a packet, which has at least HeaderLen
+// octets.
+func OriginOf(b []byte) Timestamp { return Timestamp(binary.BigEndian.Uint64(b[24:])) }
+
 // Encode writes the header into b, which must hold HeaderLen octets.
 func (p *Packet) Encode(b []byte) {
 	_ = b[HeaderLen-1]

@@ -159,6 +159,8 @@ func unlinkable(program, p string, standard bool) string {
 		return ""
 	}
 	switch {
+	case exceptLinked[p] != "":
+		return ""
 	case p == "testing" || strings.HasPrefix(p, "testing/"):
 		return "test support does not belong into production"
 	case p == "os/exec" || p == "runtime/cgo":

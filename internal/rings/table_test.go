@@ -25,13 +25,15 @@ var ringOf = map[string]ring{
 	"internal/clientlog": core, "internal/responder": core, "internal/engine": core,
 
 	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge,
+	"internal/fastpath": edge,
 
 	"internal/config": shell, "internal/chronyconf": shell, "internal/setup": shell, "internal/narrate": shell,
 	"internal/logfile": shell, "internal/process": shell, "internal/control": shell, "internal/ctl": shell,
 	"internal/daemon": shell, "internal/worker": shell, "internal/state": shell, "internal/mode6": shell,
 	"internal/cmdclient": shell, "internal/report": shell, "internal/getdate": shell,
-	"internal/metrics": shell, "internal/web": shell, "internal/figures": shell, "internal/top": shell, "internal/diag": shell, "internal/manual": shell, "internal/chronyc": shell,
-	"internal/survey": shell, "internal/command": shell,
+	"internal/metrics": shell, "internal/web": shell, "internal/figures": shell, "internal/top": shell, "internal/diag": shell,
+	"internal/manual": shell, "internal/chronyc": shell, "internal/document": shell,
+	"internal/survey": shell, "internal/command": shell, "internal/keeper": shell,
 
 	"internal/sim": worlds, "internal/scenario": worlds, "internal/clknetsim": worlds,
 
@@ -149,6 +151,7 @@ var doors = map[string]struct {
 		map[string]string{
 			"internal/sysclock": "timex", "internal/udpstamp": "messages and control data", "internal/guard": "a shared page",
 			"internal/resolve": "edge", "internal/process": "process control", "internal/clknetsim": "the simulator's layouts",
+			"internal/fastpath": "sizes of what eBPF programs share",
 		},
 	},
 	"golang.org/x/sys/unix": {
@@ -156,7 +159,12 @@ var doors = map[string]struct {
 		map[string]string{
 			"internal/sysclock": "clocks", "internal/udpstamp": "sockets", "internal/guard": "signals and processes",
 			"internal/resolve": "edge", "internal/process": "process control", "internal/clknetsim": "the simulator's socket",
+			"internal/fastpath": "clocks, capabilities and errors of the kernel",
 		},
+	},
+	"github.com/cilium/ebpf": {
+		"programs in the kernel are loaded and talked to in one place",
+		map[string]string{"internal/fastpath": "that is its business"},
 	},
 	"os/exec":   {"a time daemon starts no programs, least of all with its privileges", nil},
 	"C":         {"the programs are static and build without a C compiler", nil},
@@ -192,6 +200,7 @@ var slogHomes = set(shell, program)
 // the programs, each with what it is for.
 var linkable = map[string]string{
 	"golang.org/x/sys/":            "system calls",
+	"github.com/cilium/ebpf":       "loading eBPF programs, without C",
 	"github.com/prometheus/":       "metrics: histograms, formats, what the runtime and /proc tell",
 	"google.golang.org/protobuf/":  "of prometheus: the format that native histograms need",
 	"github.com/beorn7/perks/":     "of prometheus: quantiles",
@@ -201,7 +210,13 @@ var linkable = map[string]string{
 
 // daemonOnly are packages and modules that foliotd may contain and other
 // programs may not.
-var daemonOnly = []string{"net/http", "github.com/prometheus/", "google.golang.org/protobuf/"}
+var daemonOnly = []string{"net/http", "github.com/prometheus/", "google.golang.org/protobuf/", "github.com/cilium/ebpf"}
+
+// exceptLinked are packages of the standard library that are linked although ours
+// may not import them, with the reason.
+var exceptLinked = map[string]string{
+	"os/exec": "cilium/ebpf names it in a part that only Windows runs",
+}
 
 func set[T comparable](all ...T) map[T]bool {
 	m := make(map[T]bool, len(all))

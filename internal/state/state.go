@@ -39,6 +39,7 @@ type State struct {
 	Manual   []Typed       // times that people typed, the oldest first
 	Smooth   Smoothing     // smoothtime
 	Server   Server        // requests of clients
+	Programs Programs      // in the kernel
 	Config   Configuration // what was decided and matters to views
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"foliot/internal/clientlog"
 	"foliot/internal/config"
+	"foliot/internal/document"
 	"foliot/internal/state"
 	"foliot/internal/survey"
 )
@@ -27,7 +28,7 @@ func TestDocument(t *testing.T) {
 		if err != nil {
 			t.Fatalf("after %g s: %v", age, err)
 		}
-		var d state.Document
+		var d document.Document
 		if err := json.Unmarshal(text, &d); err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"foliot/internal/clock"
+	"foliot/internal/document"
 	"foliot/internal/figures"
-	"foliot/internal/state"
 )
 
 // column is a column of a table of T.
@@ -23,32 +23,32 @@ type column[T any] struct {
 // nameWidth is the least room for a name.
 const nameWidth = 15
 
-var sourceColumns = []column[state.SourceDocument]{
-	{"st", 2, false, 0, func(x *state.SourceDocument) string { return fmt.Sprint(x.Stratum) }},
-	{"poll", 4, false, 70, func(x *state.SourceDocument) string { return figures.Brief(clock.Pow2(int8(x.Poll))) }},
-	{"reach", 5, false, 0, func(x *state.SourceDocument) string { return fmt.Sprintf("%o", x.Reach) }},
-	{"age", 5, false, 75, func(x *state.SourceDocument) string { return sampled(x, figures.Brief(x.Age)) }},
-	{"offset", 8, false, 0, func(x *state.SourceDocument) string { return sampled(x, figures.Signed(x.Offset)) }},
-	{"error", 7, false, 55, func(x *state.SourceDocument) string { return sampled(x, figures.Length(x.Error)) }},
-	{"delay", 7, false, 100, func(x *state.SourceDocument) string { return sampled(x, figures.Length(x.Delay)) }},
-	{"jitter", 7, false, 112, func(x *state.SourceDocument) string { return sampled(x, figures.Length(x.Deviation)) }},
-	{"offsets", 16, true, 78, func(x *state.SourceDocument) string { return curve(x.Recent) }},
+var sourceColumns = []column[document.Source]{
+	{"st", 2, false, 0, func(x *document.Source) string { return fmt.Sprint(x.Stratum) }},
+	{"poll", 4, false, 70, func(x *document.Source) string { return figures.Brief(clock.Pow2(int8(x.Poll))) }},
+	{"reach", 5, false, 0, func(x *document.Source) string { return fmt.Sprintf("%o", x.Reach) }},
+	{"age", 5, false, 75, func(x *document.Source) string { return sampled(x, figures.Brief(x.Age)) }},
+	{"offset", 8, false, 0, func(x *document.Source) string { return sampled(x, figures.Signed(x.Offset)) }},
+	{"error", 7, false, 55, func(x *document.Source) string { return sampled(x, figures.Length(x.Error)) }},
+	{"delay", 7, false, 100, func(x *document.Source) string { return sampled(x, figures.Length(x.Delay)) }},
+	{"jitter", 7, false, 112, func(x *document.Source) string { return sampled(x, figures.Length(x.Deviation)) }},
+	{"offsets", 16, true, 78, func(x *document.Source) string { return curve(x.Recent) }},
 }
 
-var clientColumns = []column[state.ClientDocument]{
-	{"requests", 10, false, 0, func(x *state.ClientDocument) string { return fmt.Sprint(x.Hits) }},
-	{"dropped", 9, false, 0, func(x *state.ClientDocument) string { return fmt.Sprint(x.Drops) }},
-	{"every", 7, false, 60, func(x *state.ClientDocument) string {
+var clientColumns = []column[document.Client]{
+	{"requests", 10, false, 0, func(x *document.Client) string { return fmt.Sprint(x.Hits) }},
+	{"dropped", 9, false, 0, func(x *document.Client) string { return fmt.Sprint(x.Drops) }},
+	{"every", 7, false, 60, func(x *document.Client) string {
 		if x.Pause == 0 {
 			return "-"
 		}
 		return figures.Brief(x.Pause)
 	}},
-	{"version", 7, false, 70, func(x *state.ClientDocument) string { return fmt.Sprint(x.Version) }},
-	{"last", 12, false, 55, func(x *state.ClientDocument) string { return figures.Ago(x.Age) }},
+	{"version", 7, false, 70, func(x *document.Client) string { return fmt.Sprint(x.Version) }},
+	{"last", 12, false, 55, func(x *document.Client) string { return figures.Ago(x.Age) }},
 }
 
-func sampled(x *state.SourceDocument, s string) string {
+func sampled(x *document.Source, s string) string {
 	if x.Age < 0 {
 		return "-"
 	}
@@ -112,7 +112,7 @@ func (v *View) sources(width, n int) []Line {
 	return list
 }
 
-func label(x *state.SourceDocument) string {
+func label(x *document.Source) string {
 	s := clean(x.Name)
 	if x.Rack != "" {
 		s += " [" + clean(x.Rack) + "]"
@@ -120,7 +120,7 @@ func label(x *state.SourceDocument) string {
 	return s
 }
 
-func styleOf(x *state.SourceDocument) Style {
+func styleOf(x *document.Source) Style {
 	switch {
 	case x.State == "selected":
 		return Good

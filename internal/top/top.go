@@ -3,7 +3,7 @@
 // Package top is the live view of a daemon in a terminal: the clock, the sources
 // with what their offsets were, the server, and who asks it. Where there is no
 // terminal it prints the same as text. It measures nothing: it renders
-// [state.Document] after document, and only rates are differences of two.
+// [document.Document] after document, and only rates are differences of two.
 //
 // The one concept is the [View]: documents go in, lines of a given width come out.
 // The screen around it only puts them where they belong.
@@ -18,13 +18,13 @@ import (
 	"syscall"
 	"time"
 
+	"foliot/internal/document"
 	"foliot/internal/process"
-	"foliot/internal/state"
 )
 
 // Config is what is shown, and where.
 type Config struct {
-	Fetch   func(ctx context.Context) (*state.Document, error)
+	Fetch   func(ctx context.Context) (*document.Document, error)
 	In, Out *os.File
 	Host    string        // name of the machine, "" if it is not known
 	Pause   time.Duration // between two rounds
@@ -129,7 +129,7 @@ func (c *Config) watch(ctx context.Context, v *View, s *screen) error {
 }
 
 type fetched struct {
-	doc *state.Document
+	doc *document.Document
 	err error
 }
 

@@ -13,27 +13,27 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"foliot/internal/state"
+	"foliot/internal/document"
 )
 
 // document is a daemon with so many sources and clients, after so many seconds.
-func document(sources, clients int, uptime float64) *state.Document {
-	d := &state.Document{
+func sample(sources, clients int, uptime float64) *document.Document {
+	d := &document.Document{
 		Version: "1.2", Time: time.Unix(1.8e9, 0), Uptime: uptime,
-		Tracking:   state.TrackingDocument{Synchronized: true, Source: "ntp0.example", Address: "192.0.2.1", Stratum: 3, LastOffset: -2e-6},
+		Tracking:   document.Tracking{Synchronized: true, Source: "ntp0.example", Address: "192.0.2.1", Stratum: 3, LastOffset: -2e-6},
 		Unresolved: []string{"nowhere.example"},
-		Server: state.ServerDocument{Open: true, Depths: []state.DepthDocument{
+		Server: document.Server{Open: true, Depths: []document.Depth{
 			{Name: "xdp"}, {Name: "worker", Answered: uint64(1000 * uptime), Refused: uint64(uptime)}, {Name: "engine"}}},
 		ClientCount: clients,
 	}
 	for i := range sources {
-		d.Sources = append(d.Sources, state.SourceDocument{
+		d.Sources = append(d.Sources, document.Source{
 			Name: fmt.Sprintf("ntp%d.a-name-that-is-longer-than-the-room-there-is.example", i), Letter: "+", State: "combined",
 			Stratum: 2, Poll: 6, Reach: 0o377, Age: 12, Offset: 1.5e-6, Error: 2e-3, Recent: []float64{-1, 0, 0.5, 1},
 		})
 	}
 	for i := range clients {
-		d.Clients = append(d.Clients, state.ClientDocument{Name: fmt.Sprintf("198.51.100.%d", i), Hits: 1000, Version: 4, Age: 3, Pause: 64})
+		d.Clients = append(d.Clients, document.Client{Name: fmt.Sprintf("198.51.100.%d", i), Hits: 1000, Version: 4, Age: 3, Pause: 64})
 	}
 	return d
 }
@@ -43,8 +43,8 @@ func document(sources, clients int, uptime float64) *state.Document {
 func TestLinesFit(t *testing.T) {
 	for _, many := range []int{0, 3, 500} {
 		v := &View{Host: "host"}
-		v.Take(document(many, min(many, 20), 100))
-		v.Take(document(many, min(many, 20), 102))
+		v.Take(sample(many, min(many, 20), 100))
+		v.Take(sample(many, min(many, 20), 102))
 		for width := 1; width <= 160; width += 3 {
 			for rows := 1; rows <= 60; rows++ {
 				list := v.Lines(width, rows)
@@ -72,7 +72,7 @@ func TestLinesFit(t *testing.T) {
 
 func TestScroll(t *testing.T) {
 	v := &View{}
-	v.Take(document(100, 0, 1))
+	v.Take(sample(100, 0, 1))
 	shown := func() string {
 		for _, l := range v.Lines(80, 24) {
 			if strings.HasPrefix(l.Text, "+ ") {
@@ -107,7 +107,7 @@ func TestScroll(t *testing.T) {
 // A name is text, whatever its owner put into it.
 func TestNamesAreText(t *testing.T) {
 	v := &View{Host: "\x1b[2Jhost", Trouble: "a\x1b[31m"}
-	d := document(1, 1, 1)
+	d := sample(1, 1, 1)
 	d.Sources[0].Name, d.Sources[0].Rack, d.Tracking.Source = "a\x1b]0;x\x07", "\x9b31m", "b\nc"
 	d.Unresolved[0], d.Clients[0].Name, d.Version = "\x1bc", "\r", "\x00"
 	v.Take(d)
@@ -121,9 +121,9 @@ func TestNamesAreText(t *testing.T) {
 // Counters of another daemon give no rate.
 func TestRestart(t *testing.T) {
 	v := &View{}
-	v.Take(document(1, 1, 100))
-	v.Take(document(1, 1, 2))
-	if _, ok := v.rate(func(x *state.DepthDocument) uint64 { return x.Answered }); ok {
+	v.Take(sample(1, 1, 100))
+	v.Take(sample(1, 1, 2))
+	if _, ok := v.rate(func(x *document.Depth) uint64 { return x.Answered }); ok {
 		t.Error("a restarted daemon has a rate after one look")
 	}
 }
@@ -220,9 +220,9 @@ func TestScreen(t *testing.T) {
 	uptime := 1.0
 	go func() {
 		done <- Run(t.Context(), Config{In: theirs, Out: theirs, Pause: 20 * time.Millisecond,
-			Fetch: func(context.Context) (*state.Document, error) {
+			Fetch: func(context.Context) (*document.Document, error) {
 				uptime++
-				return document(3, 3, uptime), nil
+				return sample(3, 3, uptime), nil
 			}})
 	}()
 	until(enter + home)
@@ -252,7 +252,7 @@ func TestText(t *testing.T) {
 		}
 		uptime := 1.0
 		err = Run(t.Context(), Config{In: r, Out: w, Pause: time.Millisecond, Rounds: rounds,
-			Fetch: func(context.Context) (*state.Document, error) { uptime++; return document(2, 1, uptime), nil }})
+			Fetch: func(context.Context) (*document.Document, error) { uptime++; return sample(2, 1, uptime), nil }})
 		w.Close()
 		buf := make([]byte, 1<<16)
 		n, _ := r.Read(buf)

@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 
 	"foliot/internal/clock"
+	"foliot/internal/document"
 	"foliot/internal/figures"
-	"foliot/internal/state"
 )
 
 // Style is how a line is to look.
@@ -39,7 +39,7 @@ type View struct {
 	Host    string
 	Trouble string // why there is nothing newer, "" if there is
 
-	doc, before *state.Document
+	doc, before *document.Document
 	rates       []float64 // answers per second of the last rounds
 	first       int       // of the sources that are shown
 }
@@ -48,19 +48,19 @@ type View struct {
 const remembered = 120
 
 // Take takes a newer document in.
-func (v *View) Take(d *state.Document) {
+func (v *View) Take(d *document.Document) {
 	v.before, v.doc = v.doc, d
 	if v.before != nil && d.Uptime < v.before.Uptime {
 		v.before, v.rates = nil, nil // another daemon: its counters began anew
 	}
-	if r, ok := v.rate(func(x *state.DepthDocument) uint64 { return x.Answered }); ok {
+	if r, ok := v.rate(func(x *document.Depth) uint64 { return x.Answered }); ok {
 		v.rates = append(v.rates, r)
 		v.rates = v.rates[max(0, len(v.rates)-remembered):]
 	}
 }
 
 // rate is how fast a counter of all depths grew since the document before.
-func (v *View) rate(of func(*state.DepthDocument) uint64) (perSecond float64, ok bool) {
+func (v *View) rate(of func(*document.Depth) uint64) (perSecond float64, ok bool) {
 	for i := range v.doc.Server.Depths {
 		r, known := v.depthRate(i, of)
 		perSecond, ok = perSecond+r, known
@@ -68,7 +68,7 @@ func (v *View) rate(of func(*state.DepthDocument) uint64) (perSecond float64, ok
 	return perSecond, ok
 }
 
-func (v *View) depthRate(i int, of func(*state.DepthDocument) uint64) (float64, bool) {
+func (v *View) depthRate(i int, of func(*document.Depth) uint64) (float64, bool) {
 	if v.before == nil || i >= len(v.before.Server.Depths) {
 		return 0, false
 	}
@@ -206,7 +206,7 @@ func (v *View) server(width int) []Line {
 	if !d.Open {
 		return []Line{{"server port closed", Dim}}
 	}
-	answered := func(x *state.DepthDocument) uint64 { return x.Answered }
+	answered := func(x *document.Depth) uint64 { return x.Answered }
 	var parts []string
 	for i := range d.Depths {
 		if x := &d.Depths[i]; x.Name != "xdp" || x.Answered+x.Refused > 0 {
@@ -215,7 +215,7 @@ func (v *View) server(width int) []Line {
 		}
 	}
 	text := fmt.Sprintf("answers/s: %s", strings.Join(parts, ", "))
-	refused, ok := v.rate(func(x *state.DepthDocument) uint64 { return x.Refused })
+	refused, ok := v.rate(func(x *document.Depth) uint64 { return x.Refused })
 	text += "; refused/s: " + perSecond(refused, ok)
 	list := []Line{{text, Caption}}
 	if room := width - utf8.RuneCountInString(text) - 2; room >= 8 && len(v.rates) > 1 {
@@ -224,7 +224,7 @@ func (v *View) server(width int) []Line {
 	return append(list, Line{totals(d), Plain})
 }
 
-func totals(d *state.ServerDocument) string {
+func totals(d *document.Server) string {
 	var answered, refused, keyed, interleaved uint64
 	for i := range d.Depths {
 		x := &d.Depths[i]

@@ -74,6 +74,13 @@ func (s *Socket) prepare() {
 // stays the property of s.
 func (s *Socket) FD() int { return s.fd }
 
+// Cookie returns the number by which eBPF programs know the socket; no other has
+// it before the next boot.
+func (s *Socket) Cookie() (uint64, error) {
+	n, err := unix.GetsockoptUint64(s.fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+	return n, os.NewSyscallError("getsockopt SO_COOKIE", err)
+}
+
 // Remote returns whom a client socket is connected to, the zero AddrPort for a
 // server socket.
 func (s *Socket) Remote() netip.AddrPort { return s.remote }

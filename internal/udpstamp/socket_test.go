@@ -165,6 +165,23 @@ func send(t *testing.T, s *Socket, d Datagram) {
 	}
 }
 
+// TestCookie: each socket has one of its own, and keeps it.
+func TestCookie(t *testing.T) {
+	seen := make(map[uint64]bool)
+	for range 3 {
+		s, err := OpenServer(Options{Local: loopback4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		n, err := s.Cookie()
+		if again, _ := s.Cookie(); err != nil || n == 0 || n != again || seen[n] {
+			t.Errorf("cookies %d and %d, %v", n, again, err)
+		}
+		seen[n] = true
+	}
+}
+
 func TestExchange(t *testing.T) {
 	if !Probe().Stamps {
 		t.Skipf("kernel lacks %v", Probe().Missing())

@@ -41,6 +41,7 @@ type view struct {
 	More                          int // sources that are not shown
 	Unsolved                      string
 	Server                        serverView
+	Kernel                        kernelView
 	Clients                       clientsView
 }
 
@@ -71,7 +72,7 @@ func (s *Server) view(now *state.State) *view {
 		Headline: headline(now), Good: now.Tracking.Synchronized,
 		Facts: facts(now), Plots: plots(list, clock.Time(now.Now.Wall)),
 		Unsolved: strings.Join(now.Unsolved, ", "),
-		Server:   serverOf(now, list), Clients: s.clients.view(now),
+		Server:   serverOf(now, list), Kernel: kernelOf(&now.Programs), Clients: s.clients.view(now),
 	}
 	shown := now.Sources[:min(len(now.Sources), maxRows)]
 	v.More = len(now.Sources) - len(shown)

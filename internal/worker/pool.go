@@ -36,6 +36,17 @@ type Config struct {
 	Log     int64            // memory for records of clients, octets for each thread
 	Seed    [32]byte         // of all random numbers; secret
 	Control Controller       // of control messages (mode 6); nil: they are refused
+	// Departed hears of answers whose departure was watched, at most one in
+	// sampleTime of each worker, on the worker's thread; nil: nobody does.
+	Departed func(*Departure)
+}
+
+// Departure is an answer that left.
+type Departure struct {
+	To      netip.AddrPort
+	Request ntp.Timestamp // the transmit timestamp of what was answered
+	Told    clock.Wall    // when it should leave
+	Left    clock.Wall    // when it did, by the kernel's stamp
 }
 
 // Controller takes NTP control messages over. All workers call it at the same time.
@@ -178,6 +189,20 @@ func (p *Pool) Addrs() []netip.Addr {
 		addrs[i] = g.addr
 	}
 	return addrs
+}
+
+// Cookies returns the identities of all sockets (SO_COOKIE), of those that tell.
+func (p *Pool) Cookies() (list []uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.groups {
+		for _, w := range g.workers {
+			if c, err := w.sock.Cookie(); err == nil {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
 }
 
 // Talker returns a socket to send from at an address that the pool serves at; the

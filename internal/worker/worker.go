@@ -4,6 +4,7 @@ package worker
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -33,13 +34,14 @@ type worker struct {
 	pacer  pacer
 	server *responder.Server
 
-	replies [burstSize]responder.Reply
-	places  [burstSize]int // of the requests in the batch
-	queued  int
-	txs     [batchSize]udpstamp.Tx
-	pending int // transmit stamps that were asked for and not read
-	lead    responder.Lead
-	probe   probe
+	replies   [burstSize]responder.Reply
+	places    [burstSize]int // of the requests in the batch
+	queued    int
+	txs       [batchSize]udpstamp.Tx
+	pending   int // transmit stamps that were asked for and not read
+	lead      responder.Lead
+	probe     probe
+	departure Departure // scratch
 
 	unsent    uint64 // answers that the kernel did not take
 	residence responder.Residence
@@ -57,10 +59,12 @@ type task struct {
 
 // probe is an answer whose departure is watched, to learn how long sending takes.
 type probe struct {
-	id    uint32     // TxID, 0 = none is under way
-	place int        // in its burst
-	told  clock.Wall // the departure that was foretold
-	next  clock.Wall // when the next one is due
+	id    uint32 // TxID, 0 = none is under way
+	to    netip.AddrPort
+	asked ntp.Timestamp // the transmit timestamp of the request
+	place int           // in its burst
+	told  clock.Wall    // the departure that was foretold
+	next  clock.Wall    // when the next one is due
 	count uint32
 }
 
@@ -179,7 +183,11 @@ func (w *worker) send(msgs []udpstamp.Message, snap *responder.Snapshot) {
 			w.residence.Add(at.Sub(m.Stamp.Time))
 		}
 		tag := w.server.Seal(r, m.Data[:r.Len], at, snap)
-		w.batch.Answer(place, r.Len, w.watch(tag, i, at))
+		id := w.watch(tag, i, at)
+		if id == w.probe.id && id != 0 {
+			w.probe.to, w.probe.asked = m.From, ntp.OriginOf(m.Data)
+		}
+		w.batch.Answer(place, r.Len, id)
 	}
 	if sent, _ := w.batch.Flush(); sent < w.queued {
 		w.unsent += uint64(w.queued - sent)
@@ -227,8 +235,13 @@ func (w *worker) left(tx *udpstamp.Tx, snap *responder.Snapshot) {
 	switch {
 	case tx.Stamp.Kind == clock.StampNone:
 	case tx.ID == w.probe.id:
-		w.lead.Learn(w.probe.place, tx.Stamp.Time.Sub(w.probe.told))
-		w.probe.id = 0
+		p := &w.probe
+		w.lead.Learn(p.place, tx.Stamp.Time.Sub(p.told))
+		if f := w.pool.cfg.Departed; f != nil {
+			w.departure = Departure{To: p.to, Request: p.asked, Told: p.told, Left: tx.Stamp.Time}
+			f(&w.departure)
+		}
+		p.id = 0
 	case tx.ID < probeTx:
 		w.server.Transmitted(int(tx.ID)-1, tx.Stamp, snap)
 	}

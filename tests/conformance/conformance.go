@@ -104,7 +104,7 @@ func (f From) addr(n int) netip.AddrPort {
 	}
 	port := f.Port
 	if port == 0 {
-		port = 40123
+		port = 20123 // not one that the kernel gives to others
 	}
 	return netip.AddrPortFrom(client(p, n), port)
 }

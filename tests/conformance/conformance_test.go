@@ -13,6 +13,7 @@ import (
 	"slices"
 	"testing"
 
+	"foliot/internal/fastpath"
 	"foliot/tests/netns"
 )
 
@@ -89,6 +90,42 @@ func TestFoliotd(t *testing.T) {
 	sweep(t, d, "any")
 }
 
+// TestKernel: the programs in the kernel, and the workers behind them.
+func TestKernel(t *testing.T) {
+	t.Parallel()
+	if err := netns.Ready(); err != nil {
+		skip(t, err)
+	}
+	k, err := NewKernel()
+	var refused *fastpath.RefusedError
+	if errors.As(err, &refused) || errors.Is(err, errors.ErrUnsupported) {
+		skip(t, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	table(t, k)
+	sweep(t, k, "any")
+	list, err := k.Counters()
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	in := &list[0].In
+	for _, v := range []fastpath.Verdict{
+		fastpath.Answered, fastpath.Kissed, fastpath.Denied, fastpath.Limited, fastpath.UpInterleaved, fastpath.UpLength, fastpath.UpVersion,
+	} {
+		if in.Verdict(v) == 0 {
+			t.Errorf("no request met the verdict %v", v)
+		}
+		t.Logf("kernel: %v: %d", v, in.Verdict(v))
+	}
+}
+
 func TestChronyd(t *testing.T) {
 	t.Parallel()
 	d := daemon(t, func() (*Daemon, error) { return NewChronyd(netns.Stock) })
@@ -118,7 +155,7 @@ func sweep(t *testing.T, target Target, tails ...string) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var total Load
 	for _, name := range tails {
-		for i, port := range []uint16{40123, 123} {
+		for i, port := range []uint16{20123, 123} {
 			l, err := Sweep(target, netip.AddrPortFrom(client(Clients4, 0x7000+i), port), Tails[name], r)
 			if err != nil {
 				t.Errorf("%s: tail of %s, seed %d: %v", target.Name(), name, seed, err)

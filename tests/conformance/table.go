@@ -108,7 +108,7 @@ func modes() []Row {
 	var all []Row
 	for version := range uint8(8) {
 		for mode := range ntp.Mode(8) {
-			for _, port := range []uint16{123, 124, 40123} {
+			for _, port := range []uint16{123, 124, 20123} {
 				want := none
 				known := version >= 1 && version <= 4
 				switch {

@@ -92,8 +92,8 @@ func (d *Daemon) Command(args ...string) *exec.Cmd {
 }
 
 // Ctl gives a command to the daemon and returns its answer.
-func (d *Daemon) Ctl(verb string) (string, error) {
-	out, err := exec.Command(d.bins.Foliotctl, "-s", d.Socket, "-t", "5s", verb).CombinedOutput()
+func (d *Daemon) Ctl(args ...string) (string, error) {
+	out, err := exec.Command(d.bins.Foliotctl, append([]string{"-s", d.Socket, "-t", "5s"}, args...)...).CombinedOutput()
 	return string(out), err
 }
 

@@ -12,8 +12,7 @@ import (
 )
 
 // Inside calls f in the network namespace: sockets that it makes belong there.
-// The thread that visits comes back and must not end, because children of ours
-// end with the thread that started them.
+// The thread that visits comes back.
 func (s *Space) Inside(f func() error) error {
 	there, err := unix.Open("/run/netns/"+s.Name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Process is a child in a namespace.
@@ -58,7 +61,7 @@ func (l *Lab) Start(name string, cmd *exec.Cmd) (*Process, error) {
 	p := &Process{Name: name, cmd: cmd, done: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = &p.out, &p.out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := beget(cmd); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
@@ -69,6 +72,36 @@ func (l *Lab) Start(name string, cmd *exec.Cmd) (*Process, error) {
 		close(p.done)
 	}()
 	return p, nil
+}
+
+// parent is the thread that starts all children. They end with the thread that
+// started them, and others may end before us: those of workers do.
+var parent = sync.OnceValue(func() chan<- func() {
+	tasks := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range tasks {
+			f()
+		}
+	}()
+	return tasks
+})
+
+// beget starts a child, on the processors of the thread that calls.
+func beget(cmd *exec.Cmd) error {
+	var here unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &here); err != nil {
+		return os.NewSyscallError("sched_getaffinity", err)
+	}
+	started := make(chan error)
+	parent() <- func() {
+		err := unix.SchedSetaffinity(0, &here)
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+	}
+	return <-started
 }
 
 // PID is the number of the process.

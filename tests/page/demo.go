@@ -11,6 +11,7 @@ import (
 	"foliot/internal/acl"
 	"foliot/internal/clientlog"
 	"foliot/internal/clock"
+	"foliot/internal/fastpath"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/selection"
@@ -53,6 +54,7 @@ func demo(n int) *state.State {
 		s.Sources = append(s.Sources, source(i, x.name, x.status, x.off+noise(n+i)*1e-7))
 	}
 	serve(&s.Server, uint64(n))
+	s.Programs = programs(uint64(n))
 	return s
 }
 
@@ -121,4 +123,17 @@ func demoClients() (list []clientlog.Record) {
 		list = append(list, *r)
 	}
 	return list
+}
+
+// programs are those of a host with two cards, of which another program has one.
+func programs(n uint64) state.Programs {
+	p := state.Programs{Wanted: true, Loaded: true, Serving: true, OneStepWanted: true, OneStep: true, Interfaces: []state.ProgramAt{
+		{Name: "enp65s0f0np0", Mode: "native", Asked: true, Serves: true},
+		{Name: "enp65s0f1np1", Mode: "watch", Asked: true, Trouble: "attach to enp65s0f1np1: another XDP program has the interface"},
+		{Name: "lo", Mode: "watch"},
+	}}
+	in, out := &p.Interfaces[0].In, &p.Interfaces[0].Out
+	in.Verdicts[0][fastpath.Answered], in.Verdicts[1][fastpath.Answered] = 31000*n, 9000*n
+	in.Verdicts[0][fastpath.Limited], in.Verdicts[0][fastpath.UpInterleaved], out.Verdicts[0][fastpath.Rewritten] = 40*n, 300*n, 290*n
+	return p
 }

@@ -24,7 +24,7 @@ import (
 
 	"foliot/internal/cmdmon"
 	"foliot/internal/control"
-	"foliot/internal/state"
+	"foliot/internal/document"
 	"foliot/tests/netns"
 )
 
@@ -77,12 +77,12 @@ func New(seed uint64) (s *Soak, err error) {
 // Close ends everything.
 func (s *Soak) Close() error { return s.lab.Close() }
 
-func (s *Soak) state() (*state.Document, error) {
+func (s *Soak) state() (*document.Document, error) {
 	out, err := s.daemon.Ctl(control.VerbState)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
-	d := new(state.Document)
+	d := new(document.Document)
 	return d, json.Unmarshal([]byte(out), d)
 }
 
@@ -133,7 +133,7 @@ func (s *Soak) Run(d time.Duration) error {
 // garbage collector leaves some.
 const growth = 8 << 10
 
-func (s *Soak) judge(all []target, sent []uint64, errs []error, before *state.Document, warm int) error {
+func (s *Soak) judge(all []target, sent []uint64, errs []error, before *document.Document, warm int) error {
 	for i, err := range errs {
 		if err != nil {
 			return fmt.Errorf("%s: %w; the daemon said at last %s", all[i].name, err, s.last())
@@ -229,7 +229,7 @@ func (s *Soak) targets() []target {
 }
 
 // countedNTP is what the daemon counted at its server port.
-func countedNTP(d *state.Document) (n uint64) {
+func countedNTP(d *document.Document) (n uint64) {
 	for i := range d.Server.Depths {
 		n += d.Server.Depths[i].Answered + d.Server.Depths[i].Refused
 	}
