@@ -220,3 +220,36 @@ func TestXDPLimit(t *testing.T) {
 		t.Errorf("%d of %d answered in the kernel, %d by threads", got[true], requests, got[false])
 	}
 }
+
+// TestXDPLate: links of programs that are loaded take no rights, so an interface that
+// comes after they were dropped is served like the others. Until then its name is
+// told to be unknown.
+func TestXDPLate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.foliotd(b.b, "server", "allow all\nlocal stratum 5\nxdp serve v2b mode native\n", "-u", "nobody")
+	b.until(10*time.Second, "the daemon misses the interface", func() bool {
+		return strings.Contains(d.Log(), "Requests at v2b are answered by threads: ")
+	})
+	late, err := b.lab.Link(b.a, b.b)
+	b.must(err)
+	if late.BDev != "v2b" {
+		t.Fatalf("the second link is %s", late.BDev)
+	}
+	pass, err := b.a.PassXDP(late.ADev)
+	b.must(err)
+	t.Cleanup(func() { pass.Close() })
+	b.inKernel(d, true, 25*time.Second)
+	conn, err := b.a.dial(netip.AddrPortFrom(late.B4, 123))
+	b.must(err)
+	defer conn.Close()
+	if answerTo(conn, plainRequest(4, 1), time.Second) == nil {
+		t.Error("no answer at the new interface")
+	}
+	p := b.programs(d)
+	for _, i := range p.Interfaces {
+		if i.Name == late.BDev && i.In.verdict("answer") != 1 {
+			t.Errorf("at the new interface: %+v, want one answer", i)
+		}
+	}
+}
