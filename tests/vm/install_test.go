@@ -30,6 +30,7 @@ driftfile /var/lib/foliot/drift
 `
 
 func TestInstall(t *testing.T) {
+	t.Parallel()
 	m := start(t, spec{name: "alone", image: trixie(t), host: 11})
 	m.install(t, "")
 	if got := m.sh(t, "systemctl is-enabled foliotd"); got != "enabled" {

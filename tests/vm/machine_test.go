@@ -27,6 +27,7 @@ type spec struct {
 	image string   // directory of the disk
 	host  int      // the last octet of its address on the lab's network, 0 = no network
 	extra []string // arguments of qemu
+	port  int32    // of its network, the same for machines that start together
 }
 
 // machine is a running virtual machine.
@@ -68,7 +69,7 @@ func launch(t *testing.T, s spec) *machine {
 	}
 	if s.host > 0 {
 		args = append(args,
-			"-netdev", fmt.Sprintf("socket,id=net,mcast=230.0.0.7:%d,localaddr=127.0.0.1", lab.port),
+			"-netdev", fmt.Sprintf("socket,id=net,mcast=230.0.0.7:%d,localaddr=127.0.0.1", s.port),
 			"-device", fmt.Sprintf("virtio-net-pci,netdev=net,mac=52:54:00:00:00:%02x", s.host))
 	}
 	m.cmd = exec.Command("nice", append(args, s.extra...)...)
