@@ -200,7 +200,7 @@ func (m *machine) ask(q *wire.Request, limit time.Duration) (*wire.Reply, error)
 // try runs a script and returns what it says and its exit status.
 func (m *machine) try(t *testing.T, script string) (string, int) {
 	t.Helper()
-	r, err := m.ask(&wire.Request{Do: wire.Run, Script: script, Seconds: 90}, 100*time.Second)
+	r, err := m.ask(&wire.Request{Do: wire.Run, Script: script, Seconds: 240}, 250*time.Second)
 	if err != nil {
 		t.Fatalf("%s: %s: %v", m.name, script, err)
 	}
