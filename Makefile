@@ -52,7 +52,7 @@ VMFLAGS ?=
 test-vm: ## the package on virtual machines whose clocks it steers (root, qemu-system-x86, debootstrap)
 	@[ -n "$(ROOT)" ] || { echo "test-vm needs root: sudo make test-vm" >&2; exit 1; }
 	@$(MAKE) --no-print-directory packages ARCHS=amd64 >/dev/null
-	$(UNCLOCKED) $(GO) test -tags vm -count=1 -v -timeout 20m ./tests/vm $(VMFLAGS)
+	$(UNCLOCKED) $(GO) test -tags vm -count=1 -v -parallel 2 -timeout 30m ./tests/vm $(VMFLAGS)
 
 # The unit is judged by systemd-analyze where there is one that can (252 or later).
 check-packages: ## what is in the packages, their scripts, and the unit

@@ -16,10 +16,16 @@ import (
 // waits for the unit.
 func (m *machine) install(t *testing.T, conf string) {
 	t.Helper()
+	m.installBy(t, "dpkg --force-confold -i", conf) // apt takes a minute to think
+}
+
+// installBy is install by the command how.
+func (m *machine) installBy(t *testing.T, how, conf string) {
+	t.Helper()
 	if conf != "" {
 		m.write(t, "/etc/foliot/foliot.conf", conf)
 	}
-	m.sh(t, "DEBIAN_FRONTEND=noninteractive apt-get install -y -q -o Dpkg::Options::=--force-confold --no-install-recommends /payload/foliot.deb")
+	m.sh(t, "DEBIAN_FRONTEND=noninteractive "+how+" /payload/foliot.deb")
 	m.sh(t, "systemctl is-active foliotd")
 }
 
@@ -30,8 +36,9 @@ driftfile /var/lib/foliot/drift
 `
 
 func TestInstall(t *testing.T) {
+	t.Parallel()
 	m := start(t, spec{name: "alone", image: trixie(t), host: 11})
-	m.install(t, "")
+	m.installBy(t, "apt-get install -y -q --no-install-recommends", "")
 	if got := m.sh(t, "systemctl is-enabled foliotd"); got != "enabled" {
 		t.Errorf("systemctl is-enabled foliotd: %s, want enabled", got)
 	}

@@ -15,11 +15,12 @@ import (
 // TestOlderSystem installs the package on Debian 12: Linux 6.1, and a systemd that
 // does not know notify-reload.
 func TestOlderSystem(t *testing.T) {
+	t.Parallel()
 	old := image(t, "bookworm", "linux-image-cloud-amd64")
 	both := startAll(t, spec{name: "server", image: old, host: 1}, spec{name: "client", image: trixie(t), host: 2})
 	server, client := both[0], both[1]
 	t.Log(server.sh(t, "uname -r; systemctl --version | head -1"))
-	server.install(t, served)
+	server.install(t, served+"confdir /etc/foliot/conf.d\n")
 	testReload(t, server)
 	client.install(t, following(server, ""))
 	client.begin(t, server, following(server, ""), 0.1, 10)
@@ -35,6 +36,7 @@ func TestOlderSystem(t *testing.T) {
 
 // TestCost reports how fast the daemon is there and what it takes.
 func TestCost(t *testing.T) {
+	t.Parallel()
 	m := start(t, spec{name: "cost", image: trixie(t), host: 3})
 	m.install(t, served)
 	rss := m.sh(t, "grep -h ^VmRSS: /proc/$(systemctl show -P MainPID foliotd)/status")

@@ -36,6 +36,7 @@ const (
 )
 
 func TestLeapSecond(t *testing.T) {
+	t.Parallel()
 	img := trixie(t)
 	both := startAll(t, spec{name: "server", image: img, host: 1}, spec{name: "client", image: img, host: 2})
 	server, client := both[0], both[1]

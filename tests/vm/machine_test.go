@@ -27,6 +27,7 @@ type spec struct {
 	image string   // directory of the disk
 	host  int      // the last octet of its address on the lab's network, 0 = no network
 	extra []string // arguments of qemu
+	port  int32    // of its network, the same for machines that start together
 }
 
 // machine is a running virtual machine.
@@ -68,7 +69,7 @@ func launch(t *testing.T, s spec) *machine {
 	}
 	if s.host > 0 {
 		args = append(args,
-			"-netdev", fmt.Sprintf("socket,id=net,mcast=230.0.0.7:%d,localaddr=127.0.0.1", lab.port),
+			"-netdev", fmt.Sprintf("socket,id=net,mcast=230.0.0.7:%d,localaddr=127.0.0.1", s.port),
 			"-device", fmt.Sprintf("virtio-net-pci,netdev=net,mac=52:54:00:00:00:%02x", s.host))
 	}
 	m.cmd = exec.Command("nice", append(args, s.extra...)...)
@@ -199,7 +200,7 @@ func (m *machine) ask(q *wire.Request, limit time.Duration) (*wire.Reply, error)
 // try runs a script and returns what it says and its exit status.
 func (m *machine) try(t *testing.T, script string) (string, int) {
 	t.Helper()
-	r, err := m.ask(&wire.Request{Do: wire.Run, Script: script, Seconds: 90}, 100*time.Second)
+	r, err := m.ask(&wire.Request{Do: wire.Run, Script: script, Seconds: 240}, 250*time.Second)
 	if err != nil {
 		t.Fatalf("%s: %s: %v", m.name, script, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -18,8 +20,11 @@ import (
 var lab struct {
 	cache   string
 	payload string // disk with the agent, the package and the check programs
-	port    int    // UDP port on loopback over which their network goes
 	epoch   time.Time
+	// port is the UDP port on loopback over which the last network goes: each
+	// test has one of its own.
+	port  atomic.Int32
+	build sync.Mutex // held while a disk is built
 }
 
 func TestMain(m *testing.M) { os.Exit(prepare(m)) }
@@ -36,7 +41,8 @@ func prepare(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	lab.cache, lab.epoch, lab.port = filepath.Join(cache, "foliot-vm"), time.Now(), 20000+os.Getpid()%20000
+	lab.cache, lab.epoch = filepath.Join(cache, "foliot-vm"), time.Now()
+	lab.port.Store(20000 + int32(os.Getpid()%20000))
 	if err := makePayload(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "make payload:", err)
 		return 1
@@ -92,6 +98,8 @@ func copyFile(to, from string) error {
 // image returns the directory of a disk, built if need be.
 func image(t *testing.T, suite, kernel string) string {
 	t.Helper()
+	lab.build.Lock()
+	defer lab.build.Unlock()
 	dir := filepath.Join(lab.cache, suite+"-"+kernel)
 	cmd := exec.Command("./image.sh", suite, kernel, dir)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -27,7 +27,9 @@ func following(server *machine, add string) string {
 func startAll(t *testing.T, specs ...spec) []*machine {
 	t.Helper()
 	list := make([]*machine, len(specs))
+	port := lab.port.Add(1)
 	for i, s := range specs {
+		s.port = port
 		list[i] = launch(t, s)
 	}
 	for _, m := range list {
@@ -117,6 +119,7 @@ func (m *machine) journal(t *testing.T) string {
 
 // TestSteering has a machine follow another, with everything that may happen.
 func TestSteering(t *testing.T) {
+	t.Parallel()
 	img := trixie(t)
 	both := startAll(t, spec{name: "server", image: img, host: 1}, spec{name: "client", image: img, host: 2})
 	server, client := both[0], both[1]
