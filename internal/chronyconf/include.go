@@ -151,7 +151,7 @@ func sourceLine(text string, at config.Origin) (*config.Source, []Warning, error
 	s := &statement{name: strings.ToLower(words[0]), args: words[1:], origin: at}
 	if _, ok := sourceKinds[s.name]; !ok {
 		return nil, nil, &problem{
-			what: "Invalid directive " + words[0], at: at, detail: "only server, pool and peer may stand here",
+			what: "Invalid directive " + words[0], at: at, detail: "only server, pool, peer and monitor may stand here",
 		}
 	}
 	if err := (directive{least: 1, most: -1}).checkArgs(s); err != nil {

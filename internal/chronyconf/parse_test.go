@@ -328,7 +328,7 @@ func TestSourceDir(t *testing.T) {
 	}
 	want := []string{
 		"skipped: Invalid option in server directive at line 2 in file /b/2.sources: minpol, did you mean minpoll?",
-		"skipped: Invalid directive port at line 3 in file /b/2.sources: only server, pool and peer may stand here",
+		"skipped: Invalid directive port at line 3 in file /b/2.sources: only server, pool, peer and monitor may stand here",
 		"skipped: Invalid option in server directive at line 6 in file /b/2.sources: nts is not supported yet, and " +
 			"without it n would be trusted unauthenticated; remove the option if that is acceptable",
 		"skipped: Missing arguments for server directive at line 7 in file /b/2.sources",

@@ -93,6 +93,7 @@ var settings = []struct {
 	{"bindcmdaddress /", func(c *config.Config) { c.Command.Sockets = nil }},
 	{"bindcmdaddress 2001:db8::1", func(c *config.Config) { c.Command.BindAddr6 = v6 }},
 	{"bindcmddevice e", func(c *config.Config) { c.Command.BindDevice = "e" }},
+	{"rack r12", func(c *config.Config) { c.Rack = "r12" }},
 	{"metrics listen off", func(c *config.Config) { c.Metrics.Listen = netip.AddrPort{} }},
 	{"metrics listen 192.0.2.1", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 9923) }},
 	{"metrics listen 192.0.2.1:80", func(c *config.Config) { c.Metrics.Listen = netip.AddrPortFrom(v4, 80) }},
@@ -168,6 +169,10 @@ func TestSourceOptions(t *testing.T) {
 		{"pool a maxsources 2", config.KindPool, func(s *config.Source) { s.MaxSources = 2 }},
 		{"peer a xleave key 7", config.KindPeer, func(s *config.Source) { s.XLeave, s.Key = true, 7 }},
 		{"server a minpoll -6 maxpoll -6", config.KindServer, func(s *config.Source) { s.MinPoll, s.MaxPoll = -6, -6 }},
+		{"server a rack r1", config.KindServer, func(s *config.Source) { s.Rack = "r1" }},
+		{"monitor a rack=r1 minpoll 4", config.KindServer, func(s *config.Source) {
+			s.NoSelect, s.XLeave, s.Rack, s.MinPoll = true, true, "r1", 4
+		}},
 		{"server a minpoll 12", config.KindServer, func(s *config.Source) { s.MinPoll, s.MaxPoll = 12, 12 }},
 		{"server a prefer noselect trust require", config.KindServer, func(s *config.Source) {
 			s.Prefer, s.NoSelect, s.Trust, s.Require = true, true, true, true

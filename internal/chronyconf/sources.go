@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"foliot/internal/config"
 )
@@ -13,6 +14,8 @@ import (
 func (p *parser) sourceDirectives() map[string]directive {
 	return map[string]directive{
 		"server":       {1, -1, p.source},
+		"monitor":      {1, -1, p.source},
+		"rack":         one(label(&p.cfg.Rack)),
 		"pool":         {1, -1, p.source},
 		"peer":         {1, -1, p.source},
 		"refclock":     {2, -1, p.refclock},
@@ -22,9 +25,11 @@ func (p *parser) sourceDirectives() map[string]directive {
 
 var sourceKinds = map[string]config.SourceKind{
 	"server": config.KindServer, "pool": config.KindPool, "peer": config.KindPeer,
+	"monitor": config.KindServer,
 }
 
-// source handles server, pool and peer.
+// source handles server, pool and peer, and monitor, which is ours: a server that
+// is measured, in interleaved mode if it can, and never followed.
 func (p *parser) source(s *statement) error {
 	src, warnings, err := parseSource(s)
 	if err != nil {
@@ -39,7 +44,10 @@ func (p *parser) source(s *statement) error {
 func parseSource(s *statement) (config.Source, []Warning, error) {
 	src := config.DefaultSource(sourceKinds[s.name], s.args[0])
 	src.Origin = s.origin
-	seen, err := s.options(s.args[1:], sourceOptions(&src))
+	if s.name == "monitor" {
+		src.NoSelect, src.XLeave = true, true
+	}
+	seen, err := s.options(withRack(s.args[1:]), sourceOptions(&src))
 	if err != nil {
 		return src, nil, err
 	}
@@ -48,6 +56,33 @@ func parseSource(s *statement) (config.Source, []Warning, error) {
 			"trusted unauthenticated; remove the option if that is acceptable", src.Name)
 	}
 	return src, settle(&src, s, seen), nil
+}
+
+// withRack splits rack=NAME, which people write as well, in two.
+func withRack(words []string) []string {
+	var out []string
+	for _, w := range words {
+		if name, value, ok := strings.Cut(w, "="); ok && strings.EqualFold(name, "rack") {
+			out = append(out, name, value)
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// maxLabel is the longest name of a rack, octets.
+const maxLabel = 63
+
+// label returns a setter for the name of a rack.
+func label(to *string) setter {
+	return func(word string) *valueError {
+		if word == "" || len(word) > maxLabel || !utf8.ValidString(word) {
+			return &valueError{word: word, kind: "a name", malformed: true, allowed: "1 to 63 octets of UTF-8"}
+		}
+		*to = word
+		return nil
+	}
 }
 
 // settle resolves options that contradict each other, or the kind of source,
@@ -65,6 +100,14 @@ func settle(src *config.Source, s *statement, seen map[string]bool) []Warning {
 		}
 		src.IBurst, src.Burst, src.Copy = false, false, false
 		src.Presend = config.NeverPresend
+	}
+	if s.name == "monitor" {
+		for _, name := range []string{"prefer", "require", "trust"} {
+			if seen[name] {
+				warn(name+" option", "has no effect on a source that is only monitored")
+			}
+		}
+		src.Prefer, src.Require, src.Trust = false, false, false
 	}
 	if src.NetCorr {
 		warn("extfield option 10A", "is not supported yet and is ignored")
@@ -113,6 +156,7 @@ func sourceOptions(s *config.Source) map[string]option {
 		"port":             value(integer(&s.Port, 0, math.MaxUint16)),
 		"prefer":           flag(&s.Prefer),
 		"presend":          value(integer(&s.Presend, config.MinPoll, config.NeverPresend)),
+		"rack":             value(label(&s.Rack)),
 		"require":          flag(&s.Require),
 		"trust":            flag(&s.Trust),
 		"version":          value(integer(&s.Version, 1, 4)),

@@ -14,10 +14,10 @@ import (
 	"foliot/internal/config"
 )
 
-// TestAllNamesKnown: chrony has 100 names; "workers" and "metrics" are ours.
+// TestAllNamesKnown: chrony has 100 names; "workers", "metrics", "monitor" and "rack" are ours.
 func TestAllNamesKnown(t *testing.T) {
 	p := newParser(memory{})
-	if got, want := len(p.table), 100+2; got != want {
+	if got, want := len(p.table), 100+4; got != want {
 		t.Errorf("%d directives, want %d", got, want)
 	}
 	for name := range notYet {

@@ -20,6 +20,7 @@ import (
 
 // Config is everything that the daemon's configuration can say.
 type Config struct {
+	Rack       string      // rack: where this machine is, a label of metrics (none)
 	Sources    []Source    // time sources in order of appearance; those of SourceDirs last
 	SourceDirs []SourceDir // where more sources are looked for (sourcedir), in order
 	Refclocks  []Raw       // refclock lines as written; not interpreted

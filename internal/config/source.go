@@ -84,10 +84,11 @@ type Source struct {
 	MinStratum       uint8   // minstratum: the source's stratum is taken to be at least this (0; 0..15)
 	Copy             bool    // copy: take over the source's reference ID and stratum
 
-	NoSelect bool // noselect: is measured and never selected
-	Prefer   bool // prefer: is selected before those without
-	Trust    bool // trust: tells the truth if it disagrees with others
-	Require  bool // require: the clock is updated only if one of these is selectable
+	Rack     string // rack: where it is, a label of metrics (none)
+	NoSelect bool   // noselect: is measured and never selected
+	Prefer   bool   // prefer: is selected before those without
+	Trust    bool   // trust: tells the truth if it disagrees with others
+	Require  bool   // require: the clock is updated only if one of these is selectable
 }
 
 // DefaultSource returns a source of which only kind and name are configured.

@@ -126,6 +126,9 @@ func (l *loop) survey(s *state.State) *worker.Pool {
 	tai := s.Config.TAI
 	s.Config = configState(l.d.opts, l.d.inForce)
 	s.Config.TAI = tai
+	for i := range s.Sources {
+		s.Sources[i].Home = s.Config.Rack
+	}
 	if l.w.srv.pool != nil {
 		s.Server.Threads = l.w.srv.pool.Threads()
 	}
@@ -148,7 +151,7 @@ func kernelState(c systemClock) state.Kernel {
 func configState(o *Options, l *Loaded) state.Configuration {
 	c := l.Config
 	out := state.Configuration{
-		File: o.File, ReadAt: l.ReadAt, NoLog: c.Server.NoClientLog, RateLimit: c.Server.RateLimit.Enabled,
+		File: o.File, Rack: c.Rack, ReadAt: l.ReadAt, NoLog: c.Server.NoClientLog, RateLimit: c.Server.RateLimit.Enabled,
 		LeapSource: leapSource(&c.Leap, len(c.Sources) > 0),
 	}
 	if len(o.Directives) > 0 {

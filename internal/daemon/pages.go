@@ -75,7 +75,7 @@ func (p *pages) close() {
 // measured takes a new sample of a source in.
 func (p *pages) measured(ev *engine.Event) {
 	if r, ok := ev.Assoc.Report(); ok {
-		p.metrics.Measured("", clock.Offset(r.Offset), r.Delay)
+		p.metrics.Measured(ev.Assoc.Config().Rack, clock.Offset(r.Offset), r.Delay)
 	}
 }
 

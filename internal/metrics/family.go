@@ -56,10 +56,11 @@ type scheme struct {
 }
 
 // native is foliot's scheme. A label without a value counts as missing, so that
-// rack is there when it was set.
+// rack, where this machine is, and peer_rack, where the source is, are there when
+// they were set.
 var native = &scheme{
-	[]string{"source", "address", "rack"},
-	func(s *state.Source) []string { return []string{s.Name, address(s), s.Rack} },
+	[]string{"source", "address", "rack", "peer_rack"},
+	func(s *state.Source) []string { return []string{s.Name, address(s), s.Home, s.Rack} },
 }
 
 // address is where a source is, with the port if that is not the usual one.

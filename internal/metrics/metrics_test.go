@@ -211,10 +211,10 @@ func TestPlainText(t *testing.T) {
 		"foliot_tracking_leap{state=\"insert\"} 1\n", "foliot_uptime_seconds 1000", "foliot_clock_stepped_seconds -1.5\n",
 		`foliot_server_requests_total{depth="worker",family="ipv4",verdict="kiss"} 1013` + "\n",
 		`foliot_server_requests_total{depth="worker",family="ipv6",verdict="kiss"} 2` + "\n",
-		`foliot_source_selection_state{source="ntp0.example",address="192.0.2.0",rack="",state="selected"} 1` + "\n",
-		`foliot_source_last_sample_offset_seconds{source="ntp3.example",address="192.0.2.3",rack="r\"1\"\\a\nb"} 6e-06` + "\n",
-		`foliot_source_samples{source="ntp4.example",address="192.0.2.4",rack=""} 0` + "\n",
-		`foliot_source_stratum{source="ntp6.example",address="[2001:db8::1]:1123",rack=""} 2` + "\n",
+		`foliot_source_selection_state{source="ntp0.example",address="192.0.2.0",rack="",peer_rack="",state="selected"} 1` + "\n",
+		`foliot_source_last_sample_offset_seconds{source="ntp3.example",address="192.0.2.3",rack="home",peer_rack="r\"1\"\\a\nb"} 6e-06` + "\n",
+		`foliot_source_samples{source="ntp4.example",address="192.0.2.4",rack="",peer_rack=""} 0` + "\n",
+		`foliot_source_stratum{source="ntp6.example",address="[2001:db8::1]:1123",rack="",peer_rack=""} 2` + "\n",
 	} {
 		if !bytes.Contains(body, []byte(line)) {
 			t.Errorf("missing line: %s", line)

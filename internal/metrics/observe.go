@@ -40,7 +40,7 @@ func newObserver() *observer {
 			Name: name, Help: help, Buckets: bounds,
 			// Four native buckets to each doubling, about 190 from least to most.
 			NativeHistogramBucketFactor: 1.19, NativeHistogramZeroThreshold: least,
-		}, []string{"rack"})
+		}, []string{"peer_rack"})
 	}
 	return &observer{
 		offset: vec("foliot_measurement_offset_seconds", "Sizes of measured offsets, whatever their sign."),

@@ -78,6 +78,7 @@ func sampleSource(i int) state.Source {
 	}
 	switch i % 7 {
 	case 3:
+		s.Home = "home"
 		s.Rack = "r\"1\"\\a\nb" // every octet that is escaped
 	case 4:
 		s.Status, s.Samples = selection.Missing, state.Samples{LastAge: -1}

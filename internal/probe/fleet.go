@@ -247,7 +247,8 @@ func (f *Fleet) answered(t *target, v source.Verdict) {
 		s := t.assoc.Register().Last()
 		t.series.add(Point{At: s.Time, Offset: s.Offset, Delay: float32(s.Delay)})
 	}
-	if v == source.Unsynced && r.Packet.Stratum != 0 && r.Delay > 0 &&
+	// A server without time says so as stratum 16, which many send as 0.
+	if v == source.Unsynced && r.Delay > 0 &&
 		(t.unsynced.Time.IsZero() || r.Delay <= t.unsynced.Delay) {
 		t.unsynced = stats.Sample{Time: r.Time, Offset: r.Offset, Delay: r.Delay, Disp: r.Disp, RootDelay: r.RootDelay, RootDisp: r.RootDisp}
 	}

@@ -202,8 +202,8 @@ func Access(rules []config.AccessRule, lookup func(string) (netip.Addr, bool)) *
 func Source(c *config.Config, s *config.Source, f *Files, m *Machine) engine.SourceConfig {
 	quantum := quantum(c, m)
 	t := source.Config{
-		Symmetric: s.Kind == config.KindPeer,
-		MinPoll:   s.MinPoll, MaxPoll: s.MaxPoll, PollTarget: s.PollTarget,
+		Symmetric: s.Kind == config.KindPeer, Rack: s.Rack,
+		MinPoll: s.MinPoll, MaxPoll: s.MaxPoll, PollTarget: s.PollTarget,
 		Version: s.Version, IBurst: s.IBurst, Burst: s.Burst,
 		Offline: s.Offline, AutoOffline: s.AutoOffline, XLeave: s.XLeave, Copy: s.Copy,
 		Presend: int8(min(s.Presend, config.NeverPresend)), Filter: s.Filter,

@@ -34,6 +34,7 @@ const (
 // Config is what a person decides about one association.
 type Config struct {
 	Name      string         // as configured
+	Rack      string         // label, as configured
 	Addr      netip.AddrPort // where it is
 	Symmetric bool           // peer, not server
 

@@ -106,6 +106,7 @@ type Source struct {
 	Mode   Mode
 	Pool   bool   // came from a pool directive
 	Rack   string // label, "" if none was given
+	Home   string // label of the machine that the daemon runs on, likewise
 	State  Activity
 	Status selection.Status     // what selection made of it; 0 = not looked at yet
 	Asked  source.SelectOptions // as configured
@@ -228,6 +229,7 @@ type Count struct {
 // Configuration is what views need of the configuration.
 type Configuration struct {
 	File       string
+	Rack       string // where this machine is, "" if that is not configured
 	ReadAt     time.Time
 	NoLog      bool // noclientlog
 	RateLimit  bool

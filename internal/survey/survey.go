@@ -79,7 +79,7 @@ func smoothing(e *engine.Engine, now clock.Now) state.Smoothing {
 func one(s *state.Source, v *engine.View, at clock.Served) {
 	a, c := v.Assoc, v.Assoc.Config()
 	*s = state.Source{
-		ID: uint32(v.Source.ID), Name: v.Source.Name, Addr: v.Source.Addr, Pool: v.Pool, State: activity(a.State()),
+		ID: uint32(v.Source.ID), Name: v.Source.Name, Addr: v.Source.Addr, Pool: v.Pool, Rack: c.Rack, State: activity(a.State()),
 		Status: v.Choice.Status, Asked: c.Select, Used: v.Choice.Options, Score: v.Choice.Score,
 		Poll: a.Poll(), MinPoll: c.MinPoll, MaxPoll: c.MaxPoll, Unanswered: a.Unanswered(),
 		RefID: ntp.RefIDOf(v.Source.Addr.Addr()), Counts: a.Counters,
