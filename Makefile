@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root check-page check-rules sim sidebyside bench-server fuzz bench run clean
+.PHONY: build build-sim test race check check-root check-page check-report check-rules sim sidebyside bench-server fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -75,6 +75,12 @@ check-page: ## the status page in headless Chromium; screenshots in bin/page (in
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
 	@mkdir -p bin && $(GO) build -o bin/page-check ./tests/page
 	$(UNCLOCKED) bin/page-check -out bin/page
+
+check-report: ## the report of foliotctl racks in headless Chromium; screenshots in bin/report
+	@command -v chromium >/dev/null || { [ -n "$(ROOT)" ] && apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+	@mkdir -p bin && $(GO) build -o bin/page-check ./tests/page
+	$(UNCLOCKED) bin/page-check -racks -out bin/report
 
 # Debian has promtool in the package of the Prometheus server, which is only
 # unpacked here: installed, it would start.

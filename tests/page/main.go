@@ -2,7 +2,7 @@
 
 // Command page looks at the status page in a real browser, headless Chromium, as
 // people would: light and dark, wide and narrow, with and without JavaScript, with
-// the keyboard alone. It prints what is wrong, and leaves screenshots to be looked
+// the keyboard alone; and so at the report of foliotctl racks. It prints what is wrong, and leaves screenshots to be looked
 // at.
 package main
 
@@ -26,8 +26,13 @@ import (
 func main() {
 	out := flag.String("out", "bin/page", "directory for the screenshots")
 	browser := flag.String("browser", "chromium", "the browser")
+	racks := flag.Bool("racks", false, "look at the report of racks instead")
 	flag.Parse()
-	wrong, err := check(*browser, *out)
+	look := check
+	if *racks {
+		look = checkReport
+	}
+	wrong, err := look(*browser, *out)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "page:", err)
 		os.Exit(2)
