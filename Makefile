@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build build-sim test race check check-root check-page check-report check-rules sim sidebyside bench-server fuzz bench run clean
+.PHONY: build build-sim test race check check-root check-page check-report check-rules sim sidebyside bench-server bench-racks fuzz bench run clean
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
@@ -106,6 +106,11 @@ bench-server: ## foliotd beside chronyd as servers, BENCHFLAGS="-only throughput
 	@[ -n "$(ROOT)" ] || { echo "bench-server needs root: sudo make bench-server" >&2; exit 1; }
 	@mkdir -p bin && $(GO) build -o bin/serverbench ./tests/serverbench
 	$(UNCLOCKED) bin/serverbench $(BENCHFLAGS)
+
+bench-racks: ## foliotctl racks with 10 and 2000 hosts, beside chronyd -Q and beevik/ntp, BENCHFLAGS="-hosts 500" (root)
+	@[ -n "$(ROOT)" ] || { echo "bench-racks needs root: sudo make bench-racks" >&2; exit 1; }
+	@mkdir -p bin && $(GO) build -o bin/racksbench ./tests/racksbench
+	$(UNCLOCKED) bin/racksbench $(BENCHFLAGS)
 
 fuzz: ## every fuzz target, FUZZTIME=5m each
 	@for pkg in $$($(GO) list ./...); do \

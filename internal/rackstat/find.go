@@ -56,11 +56,22 @@ func (r *Report) outliers() []Finding {
 	}
 	usual := 1.4826 * quantile(from, 0.5) // a normal distribution's standard deviation
 	var list []Finding
+	astray := map[string]bool{}
+	for i := range r.Racks {
+		k := &r.Racks[i]
+		if off := k.Median - middle; k.Measured >= fewHosts && math.Abs(off) > outlierMADs*usual+k.Bound {
+			astray[k.Name] = true
+			list = append(list, Finding{Level: Grave, Kind: "outlier", Rack: k.Name, Text: fmt.Sprintf("its median is %s %s the median of all", Span(math.Abs(off)), direction(off))})
+		}
+	}
 	for i := range r.Hosts {
 		h := &r.Hosts[i]
 		off := h.Offset - middle
 		if !h.Measured || math.Abs(off) <= outlierMADs*usual+h.Bound {
 			continue
+		}
+		if astray[h.Rack] && math.Abs(h.Offset-r.rack(h.Rack).Median) <= outlierMADs*usual+h.Bound {
+			continue // its rack is off, and it with it
 		}
 		list = append(list, h.finding(Grave, "outlier", "%s %s the median of all, %s", Span(math.Abs(off)), direction(off), h.because(usual, r)))
 	}
@@ -83,9 +94,6 @@ func (h *Host) because(usual float64, r *Report) string {
 	}
 	if math.Abs(h.Drift) > bigDrift && math.Abs(h.Drift) > driftSigns*h.Skew {
 		why = append(why, fmt.Sprintf("its clock drifts by %.2f ppm", h.Drift*1e6))
-	}
-	if k := r.rack(h.Rack); k != nil && k.Measured > 2 && math.Abs(h.Offset-k.Median) < 2*usual+h.Bound {
-		why = append(why, "as its whole rack is")
 	}
 	if h.Root > math.Abs(h.Offset) {
 		why = append(why, fmt.Sprintf("it claims no more than %s itself", Span(h.Root)))
@@ -132,7 +140,17 @@ func (r *Report) shared(h *Host) string {
 }
 
 func (r *Report) unreachable() (list []Finding) {
+	dead := map[string]bool{}
+	for i := range r.Racks {
+		if k := &r.Racks[i]; k.Measured == 0 && k.Hosts >= fewHosts {
+			dead[k.Name] = true
+			list = append(list, Finding{Level: Grave, Kind: "unreachable", Rack: k.Name, Text: fmt.Sprintf("none of %d hosts could be measured; %s", k.Hosts, r.state(k.Name))})
+		}
+	}
 	for i := range r.Hosts {
+		if dead[r.Hosts[i].Rack] {
+			continue
+		}
 		switch h := &r.Hosts[i]; {
 		case !h.Measured:
 			list = append(list, h.finding(Grave, "unreachable", "%s", h.State))
@@ -141,6 +159,16 @@ func (r *Report) unreachable() (list []Finding) {
 		}
 	}
 	return list
+}
+
+// state returns why the first host of a rack could not be measured.
+func (r *Report) state(rack string) string {
+	for i := range r.Hosts {
+		if h := &r.Hosts[i]; h.Rack == rack {
+			return "the first: " + h.State
+		}
+	}
+	return ""
 }
 
 // above returns for each host the index of the host that it follows, -1 for none

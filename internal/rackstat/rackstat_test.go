@@ -149,6 +149,19 @@ func TestFindings(t *testing.T) {
 		}, "upstream ", "all 5 hosts follow 10.0.0.200 alone"},
 		{"loss", func(h []Host) { h[2].Loss = 0.3 }, "loss h2", "30 %"},
 		{"twice", func(h []Host) { h[4].Address = h[2].Address }, "duplicate h4", "h2"},
+		{"a rack that is off", func(h []Host) {
+			for i := 5; i < 10; i++ {
+				h[i].Raw += 1e-4
+			}
+			h[0].Rack, h[1].Rack, h[2].Rack = "r2", "r2", "r2"
+			h[5].Rack, h[6].Rack = "r0", "r0"
+			h[5].Raw, h[6].Raw = 0, 0
+		}, "outlier ", "100 us ahead of the median of all"},
+		{"a rack that is dead", func(h []Host) {
+			for i := range 5 {
+				h[i].Measured, h[i].State = false, "no answer"
+			}
+		}, "unreachable ", "none of 5 hosts could be measured; the first: no answer"},
 		{"notes", func(h []Host) { h[4].Notes = []string{"hello"} }, "note h4", "hello"},
 	}
 	for _, tt := range tests {
