@@ -23,10 +23,10 @@ UNCLOCKED := $(if $(ROOT),setpriv --bounding-set=-sys_time)
 
 # Packages with goroutines or shared memory, where the race detector matters.
 RACY := ./internal/auth ./internal/cmdclient ./internal/command ./internal/control ./internal/ctl ./internal/daemon ./internal/guard ./internal/logfile \
-	./internal/metrics ./internal/process ./internal/resolve ./internal/udpstamp ./internal/web ./internal/worker
+	./internal/metrics ./internal/process ./internal/prober ./internal/racksctl ./internal/resolve ./internal/udpstamp ./internal/web ./internal/worker
 
 # Packages whose tests run daemons in real time, and are spoilt by neighbours.
-ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./internal/udpstamp ./internal/worker
+ALONE := ./tests/chronyc ./tests/conformance ./tests/netns ./tests/serverbench ./internal/prober ./internal/udpstamp ./internal/worker
 
 build: ## bin/foliotd and bin/foliotctl
 	$(STATIC) -o bin/ ./cmd/foliotd ./cmd/foliotctl

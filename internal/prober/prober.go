@@ -28,7 +28,6 @@ import (
 type Config struct {
 	Fleet    probe.Config
 	Duration time.Duration // of the whole run, 0 for no limit
-	DSCP     uint8         // code point of requests, 0..63
 	// Look, if set, is called every Every by the loop, which waits for it: it
 	// should be over in a fraction of a millisecond.
 	Look  func(*probe.Fleet, clock.Now)
@@ -169,7 +168,7 @@ func (p *Prober) sendOne(i int, b []byte, id uint32) error {
 	s := p.sockets[i]
 	if s == nil {
 		var err error
-		s, err = udpstamp.OpenClient(p.specs[i].Addr, udpstamp.Options{Precision: p.cfg.Fleet.Precision, DSCP: p.cfg.DSCP})
+		s, err = udpstamp.OpenClient(p.specs[i].Addr, udpstamp.Options{Precision: p.cfg.Fleet.Precision})
 		if err != nil {
 			return err
 		}
