@@ -276,6 +276,26 @@ func TestRankSum(t *testing.T) {
 	}
 }
 
+// TestPairs: what daemons see becomes pairs of racks.
+func TestPairs(t *testing.T) {
+	r := &Report{Hosts: []Host{host("a", "r1", 0, 1e-7), host("b", "r2", 5e-6, 1e-7)}}
+	r.Views = []View{
+		{From: "a", Rack: "r1", Sees: []Sighting{{Host: "b", Rack: "r2", Offset: 4e-6, Bound: 1e-6}, {Host: "c", Rack: "r2", Offset: 6e-6, Bound: 1e-6}, {Host: "x", Offset: 9}}},
+		{From: "b", Rack: "r2", Sees: []Sighting{{Host: "a", Rack: "r1", Offset: 1e-3, Bound: 1e-6}}},
+		{From: "z", Sees: []Sighting{{Host: "a", Rack: "r1", Offset: 9}}},
+	}
+	r.Fill(Median)
+	if len(r.Pairs) != 2 {
+		t.Fatalf("%+v", r.Pairs)
+	}
+	if p := r.Pairs[0]; p.From != "r1" || p.To != "r2" || p.Seen != 2 || math.Abs(p.Offset-5e-6) > 1e-12 || math.Abs(p.Worst-7e-6) > 1e-12 || math.Abs(p.Here-5e-6) > 1e-12 || !p.Agrees {
+		t.Errorf("%+v", p)
+	}
+	if p := r.Pairs[1]; p.Agrees || math.Abs(p.Here+5e-6) > 1e-12 {
+		t.Errorf("%+v", p)
+	}
+}
+
 func TestNatural(t *testing.T) {
 	list := []string{"r10", "r2", "a", "r02b", "r", "r2a", ""}
 	slices.SortFunc(list, Natural)

@@ -34,6 +34,7 @@ type Report struct {
 	Matrix    Matrix    `json:"matrix"`
 	Findings  []Finding `json:"findings"` // the gravest first
 	Views     []View    `json:"views,omitempty"`
+	Pairs     []Pair    `json:"pairs,omitempty"` // of racks, as Views have them
 	Verdicts  []Verdict `json:"verdicts,omitempty"`
 }
 

@@ -25,6 +25,7 @@ func (r *Report) Fill(against string) {
 	r.group()
 	r.Cluster = summarise(r.Hosts, all(len(r.Hosts)))
 	r.fillMatrix()
+	r.Pairs = r.pairs()
 	r.Findings = r.find()
 }
 

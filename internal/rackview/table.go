@@ -47,6 +47,7 @@ func Table(out io.Writer, r *rackstat.Report) error {
 	worst(w, r)
 	findings(w, r)
 	sights(w, r)
+	pairs(w, r)
 	for i := range r.Verdicts {
 		verdict(w, &r.Verdicts[i])
 	}
@@ -184,6 +185,21 @@ func sights(w io.Writer, r *rackstat.Report) {
 		for _, s := range v.Sees {
 			fmt.Fprintf(w, "%-14s %-24s %11s %10s\n", clip(or(s.Rack, "-"), 14), clip(s.Host, 24), signed(s.Offset), rackstat.Span(s.Bound))
 		}
+	}
+}
+
+// pairs shows racks as daemons in other racks measure them.
+func pairs(w io.Writer, r *rackstat.Report) {
+	if len(r.Pairs) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%-14s %-14s %6s %11s %10s %11s\n", "measured from", "rack", "hosts", "offset", "worst", "from here")
+	for _, p := range r.Pairs {
+		note := ""
+		if !p.Agrees {
+			note = "  they do not agree"
+		}
+		fmt.Fprintf(w, "%-14s %-14s %6d %11s %10s %11s%s\n", clip(p.From, 14), clip(p.To, 14), p.Seen, signed(p.Offset), rackstat.Span(p.Worst), signed(p.Here), note)
 	}
 }
 

@@ -157,13 +157,16 @@ func TestRacksFrom(t *testing.T) {
 	b.must(os.WriteFile(watcher.Config, []byte(strings.Replace(string(text), "cmdport 0", "cmdport 323", 1)), 0o644))
 	b.must(watcher.Start("-d"))
 	time.Sleep(6 * time.Second)
-	r, code := b.racks(b.a, "10.77.1.2 r2\n", "-n", "2", "-i", "1s", "--from", "127.0.0.1,10.77.1.2")
+	r, code := b.racks(b.a, "10.77.1.2 r2\n127.0.0.1 r1\n", "-n", "2", "-i", "1s", "--from", "127.0.0.1,10.77.1.2")
 	if code != 0 || len(r.Views) != 2 {
 		b.Fatalf("exit code %d, views %+v", code, r.Views)
 	}
 	v := r.Views[0]
 	if v.State != "ok" || len(v.Sees) != 1 || v.Sees[0].Host != "10.77.1.2" || v.Sees[0].Rack != "r2" || math.Abs(v.Sees[0].Offset) > v.Sees[0].Bound {
 		b.Errorf("view %+v", v)
+	}
+	if len(r.Pairs) != 1 || r.Pairs[0].From != "r1" || r.Pairs[0].To != "r2" || math.Abs(r.Pairs[0].Offset) > r.Pairs[0].Worst {
+		b.Errorf("pairs %+v", r.Pairs)
 	}
 	if v := r.Views[1]; v.State == "ok" || v.State == "" {
 		b.Errorf("view of a daemon that does not talk: %+v", v)
