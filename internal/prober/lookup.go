@@ -57,7 +57,7 @@ func Addresses(ctx context.Context, names []string, f resolve.Family) []Lookup {
 			r.Close()
 			for _, list := range where {
 				for _, i := range list {
-					found[i].Err = ctx.Err()
+					found[i].Err = fmt.Errorf("not looked up: %w", context.Cause(ctx))
 				}
 			}
 			return found

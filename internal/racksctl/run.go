@@ -3,6 +3,7 @@
 package racksctl
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/bits"
@@ -44,6 +45,10 @@ const (
 	maxHosts    = 100_000
 	maxInterval = 1 << 17 * time.Second
 	maxSeries   = 1 << 16
+	// Names are waited for so long together, for the case that no name server
+	// answers, and so much longer for each.
+	lookupTime = 30 * time.Second
+	lookupEach = 10 * time.Millisecond
 )
 
 func (c *command) run(args []string) error {
@@ -166,7 +171,9 @@ func (p *plan) resolve(c *command) error {
 	} else if p.six {
 		family = resolve.IPv6
 	}
-	p.looked = prober.Addresses(c.ctx, names, family)
+	ctx, cancel := context.WithTimeout(c.ctx, lookupTime+time.Duration(len(names))*lookupEach)
+	defer cancel()
+	p.looked = prober.Addresses(ctx, names, family)
 	for i := range p.hosts {
 		h, l := &p.hosts[i], &p.looked[i]
 		key := auth.Key{}

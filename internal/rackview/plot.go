@@ -77,12 +77,12 @@ func (a *axis) widen() {
 // ticks are values with round names, four or five of them.
 func (a *axis) ticks() (list []float64) {
 	if a.log {
+		if a.high-a.low < 2 {
+			return a.fine()
+		}
 		step := max(1, math.Ceil((a.high-a.low)/5))
 		for e := math.Ceil(a.low); e <= a.high; e += step {
 			list = append(list, math.Pow(10, e))
-		}
-		if len(list) < 2 {
-			list = []float64{math.Pow(10, a.low+(a.high-a.low)*0.1), math.Pow(10, a.high-(a.high-a.low)*0.1)}
 		}
 		return list
 	}
@@ -101,7 +101,26 @@ func (a *axis) ticks() (list []float64) {
 	return list
 }
 
+// fine are the ticks of a short logarithmic axis: 1, 2, 5, 10 and so on, or its
+// ends where there are not two of them.
+func (a *axis) fine() (list []float64) {
+	for e := math.Floor(a.low); e <= a.high; e++ {
+		for _, m := range []float64{1, 2, 5} {
+			if v := e + math.Log10(m); v >= a.low && v <= a.high {
+				list = append(list, m*math.Pow(10, e))
+			}
+		}
+	}
+	if len(list) < 2 {
+		return []float64{math.Pow(10, a.low+(a.high-a.low)*0.1), math.Pow(10, a.high-(a.high-a.low)*0.1)}
+	}
+	return list
+}
+
 func label(v float64, asTime bool) string {
+	if v == 0 {
+		return "0" // without the sign of a zero
+	}
 	if asTime {
 		return rackstat.Span(v)
 	}
