@@ -33,6 +33,9 @@ func (p *parser) xdp(s *statement) error {
 	if len(names) == 0 {
 		return s.bad("xdp serve needs the name of an interface, or auto")
 	}
+	if last := strings.ToLower(names[len(names)-1]); len(names) > 1 && (last == "native" || last == "generic") && mode == config.XDPAny {
+		return s.bad("%s is a mode: write mode %s (an interface of that name comes first)", last, last)
+	}
 	for _, name := range names {
 		if len(name) > maxIfaceName || strings.ContainsAny(name, "/:") {
 			return s.bad("%s is not the name of an interface (1 to %d characters, no slash, no colon)", name, maxIfaceName)

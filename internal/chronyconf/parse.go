@@ -78,6 +78,9 @@ func newParser(files Files) *parser {
 
 // finish adds what depends on the whole configuration.
 func (p *parser) finish() (*config.Config, []Warning, error) {
+	if k := &p.cfg.Server.Kernel; k.Load == config.LoadOff && len(k.Serve) > 0 {
+		p.warn(k.Serve[0].Origin, "xdp directive", "has no effect beside ebpf off")
+	}
 	sources, warnings := ReadSourceDirs(p.files, p.cfg.SourceDirs)
 	p.cfg.Sources = append(p.cfg.Sources, sources...)
 	p.warnings = append(p.warnings, warnings...)

@@ -273,6 +273,7 @@ func TestErrors(t *testing.T) {
 		{"xdp server e0", "Invalid option in xdp directive at line 1 in file /f: server, did you mean serve?"},
 		{"xdp serve mode native", "Could not parse xdp directive at line 1 in file /f: xdp serve needs the name of an interface, or auto"},
 		{"xdp serve e0 mode fast", "Invalid value fast in mode option of xdp directive (not known, allowed: auto, generic, native) at line 1 in file /f"},
+		{"xdp serve e0 native", "Could not parse xdp directive at line 1 in file /f: native is a mode: write mode native (an interface of that name comes first)"},
 		{"xdp serve e0 mode", "Invalid option in xdp directive at line 1 in file /f: mode needs a value"},
 		{"xdp serve an-interface-too-long", "Could not parse xdp directive at line 1 in file /f: an-interface-too-long is not the name of an interface (1 to 15 characters, no slash, no colon)"},
 		{"metrics", "Missing arguments for metrics directive at line 1 in file /f"},

@@ -28,6 +28,7 @@ import (
 	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/fastpath"
+	"foliot/internal/links"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 )
@@ -36,7 +37,8 @@ import (
 const (
 	lease     = 3 * clock.Second // that the programs serve without hearing of the daemon
 	renewTime = time.Second
-	lookTime  = 10 * time.Second // between two looks at the interfaces
+	lookTime  = 10 * time.Second      // between two looks at the interfaces, if nothing is heard of them
+	calmTime  = 50 * time.Millisecond // for changes of interfaces to come together
 )
 
 // ntpPort is the port that the programs look for.
@@ -60,6 +62,7 @@ type Keeper struct {
 	path  atomic.Pointer[fastpath.Fastpath] // nil: nothing is loaded, or not yet
 	lead  calibrator
 	wake  chan struct{}
+	moved chan struct{} // interfaces or addresses have changed
 	begun chan struct{} // closed when the programs are loaded and attached, or refused
 	ended chan struct{} // closed by Close
 
@@ -74,9 +77,11 @@ type Keeper struct {
 	past    responder.Counters // of interfaces that are no more
 
 	// Only the goroutine of the keeper uses the rest.
-	places map[string]*place // interfaces that were tried, by name
-	done   wanted
-	looked time.Time
+	places   map[string]*place // interfaces that were tried, by name
+	done     wanted
+	looked   time.Time
+	refusal  string // of the policy by the programs, as it was told
+	toldFull bool
 }
 
 // wanted is the newest of everything.
@@ -100,7 +105,7 @@ func New(c Config) *Keeper {
 		return nil
 	}
 	k := &Keeper{
-		log: c.Log, wake: make(chan struct{}, 1), begun: make(chan struct{}), ended: make(chan struct{}), places: make(map[string]*place),
+		log: c.Log, wake: make(chan struct{}, 1), moved: make(chan struct{}, 1), begun: make(chan struct{}), ended: make(chan struct{}), places: make(map[string]*place),
 		want: wanted{kernel: c.Kernel, port: c.Port, dscp: c.DSCP, snapshot: responder.Snapshot{Leap: ntp.LeapUnsync}},
 	}
 	go k.begin(c)
@@ -160,11 +165,15 @@ func (k *Keeper) Run(ctx context.Context) {
 	if path == nil {
 		return
 	}
+	defer k.listen()()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-k.wake:
+		case <-k.moved:
+			time.Sleep(calmTime)
+			k.looked = time.Time{}
 		case <-timer.C:
 		case <-ctx.Done():
 			return
@@ -173,6 +182,25 @@ func (k *Keeper) Run(ctx context.Context) {
 		}
 		timer.Reset(k.apply(path, time.Now()))
 	}
+}
+
+// listen has the goroutine hear of changes of interfaces until what it returns is
+// called. Without it the goroutine looks now and then.
+func (k *Keeper) listen() (stop func()) {
+	w, err := links.Watch()
+	if err != nil {
+		k.log.Debug("eBPF: " + err.Error())
+		return func() {}
+	}
+	go func() {
+		for w.Wait() == nil {
+			select {
+			case k.moved <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return func() { w.Close() }
 }
 
 // change makes a change of what is wanted and wakes the goroutine.
@@ -206,6 +234,9 @@ func (k *Keeper) At(addrs []netip.Addr, device string, cookies []uint64) {
 // Configure changes what is wanted of the programs. To load or drop them takes a
 // restart.
 func (k *Keeper) Configure(c config.Kernel, port uint16, dscp uint8) {
+	if c.Load == config.LoadOff { // they stay until the end, but do nothing
+		c.Serve, c.OneStep = nil, false
+	}
 	k.change(func(w *wanted) { w.kernel, w.port, w.dscp = c, port, dscp })
 }
 
@@ -216,8 +247,9 @@ func (k *Keeper) apply(path *fastpath.Fastpath, now time.Time) time.Duration {
 	w := k.want
 	k.mu.Unlock()
 	var errs []error
-	if w.access != k.done.access || w.limit != k.done.limit {
-		errs = append(errs, path.SetPolicy(w.access, w.limit))
+	obeyed := k.enact(path, &w)
+	if obeyed {
+		errs = append(errs, k.publish(path, &w, now))
 	}
 	if now.Sub(k.looked) >= lookTime || !sameplaces(&w, &k.done) {
 		k.looked = now
@@ -231,7 +263,11 @@ func (k *Keeper) apply(path *fastpath.Fastpath, now time.Time) time.Duration {
 	if w.dscp != k.done.dscp {
 		errs = append(errs, path.Mark(w.dscp))
 	}
-	errs = append(errs, k.publish(path, &w, now))
+	if obeyed {
+		errs = append(errs, k.publish(path, &w, now)) // the look may have found whom to serve
+	} else {
+		w.access, w.limit = k.done.access, k.done.limit
+	}
 	k.done = w
 	if err := errors.Join(errs...); err != nil && !errors.Is(err, fastpath.ErrClosed) {
 		k.log.Warn("eBPF: " + err.Error())
@@ -242,6 +278,32 @@ func (k *Keeper) apply(path *fastpath.Fastpath, now time.Time) time.Duration {
 		return renewTime
 	}
 	return lookTime
+}
+
+// enact hands the policy on, and tells whether the programs obey it. If they do not
+// they serve nothing: an older policy may allow too much, or nobody.
+func (k *Keeper) enact(path *fastpath.Fastpath, w *wanted) bool {
+	if w.access == k.done.access && w.limit == k.done.limit && k.refusal == "" {
+		return true
+	}
+	err := path.SetPolicy(w.access, w.limit)
+	text := ""
+	if err != nil {
+		text = err.Error()
+		path.Withdraw() // it fails as the policy did, or not at all
+		k.mu.Lock()
+		k.lasts = time.Time{}
+		k.mu.Unlock()
+	}
+	if text != k.refusal {
+		k.mu.Lock()
+		k.refusal = text
+		k.mu.Unlock()
+		if err != nil {
+			k.log.Warn("All requests are answered by threads: " + text)
+		}
+	}
+	return err == nil
 }
 
 // sameplaces tells whether a and b want the same of the interfaces.

@@ -11,12 +11,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
 	"foliot/internal/clock"
 	"foliot/internal/config"
 	"foliot/internal/fastpath"
+	"foliot/internal/links"
 	"foliot/internal/ntp"
 	"foliot/internal/responder"
 	"foliot/internal/state"
@@ -25,17 +27,17 @@ import (
 
 var ethernet = net.HardwareAddr{2, 0, 0, 0, 0, 1}
 
-// TestModeAt: which interfaces programs are attached to, and how. Interfaces here
-// have no addresses, since they do not exist.
+// TestModeAt: which interfaces programs are attached to, and how.
 func TestModeAt(t *testing.T) {
 	serve := func(list ...config.XDPServe) config.Kernel { return config.Kernel{Serve: list} }
-	up := net.Interface{Name: "e0", Index: 9999, Flags: net.FlagUp, HardwareAddr: ethernet}
-	down, tunnel := up, up
-	down.Flags = 0
-	tunnel.HardwareAddr = nil
+	up := links.Link{Name: "e0", Index: 9999, Up: true, MAC: ethernet}
+	down, tunnel, known := up, up, up
+	down.Up = false
+	tunnel.MAC = nil
+	known.Addrs = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
 	for _, tt := range []struct {
 		name  string
-		iface net.Interface
+		iface links.Link
 		want  wanted
 		mode  fastpath.Mode
 		ok    bool
@@ -48,27 +50,26 @@ func TestModeAt(t *testing.T) {
 		{"another device is served at", up, wanted{port: 123, device: "e1", kernel: serve(config.XDPServe{Interface: "e0"})}, fastpath.Watch, false},
 		{"another port", up, wanted{port: 1123, kernel: serve(config.XDPServe{Interface: "e0"})}, fastpath.Watch, false},
 		{"restricted", up, wanted{port: 123, restrict: true, kernel: serve(config.XDPServe{Interface: "e0"})}, fastpath.Watch, false},
-		{"down", down, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "e0"})}, 0, false},
-		{"no Ethernet", tunnel, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "e0"})}, 0, false},
+		{"down", down, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "e0"})}, fastpath.Auto, false},
+		{"no Ethernet", tunnel, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "e0"})}, fastpath.Auto, false},
+		{"watched", known, wanted{port: 123}, fastpath.Watch, true},
+		{"auto", known, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "auto"})}, fastpath.Native, true},
 		{"auto wants an address", up, wanted{port: 123, kernel: serve(config.XDPServe{Interface: "auto"})}, fastpath.Watch, false},
 	} {
 		if mode, ok := modeAt(&tt.iface, &tt.want); mode != tt.mode || ok != tt.ok {
 			t.Errorf("%s: %v, %v, want %v, %v", tt.name, mode, ok, tt.mode, tt.ok)
 		}
 	}
-	lo, err := net.InterfaceByIndex(1)
-	if err != nil || lo.Flags&net.FlagUp == 0 {
-		t.Skip("no loopback interface that is up")
-	}
+	lo := links.Link{Name: "lo", Index: 1, Up: true, Loopback: true, Addrs: known.Addrs}
 	w := wanted{port: 123, kernel: serve(config.XDPServe{Interface: "auto"})}
-	if mode, ok := modeAt(lo, &w); mode != fastpath.Watch || !ok {
+	if mode, ok := modeAt(&lo, &w); mode != fastpath.Watch || !ok {
 		t.Errorf("loopback with auto: %v, %v, want it watched", mode, ok)
 	}
 }
 
 // TestObstacles: why an interface that is named cannot be served at.
 func TestObstacles(t *testing.T) {
-	seen := map[string]bool{"e0": true}
+	seen := map[string]*links.Link{"e0": {Name: "e0", Up: true, MAC: ethernet}, "e2": {Name: "e2", MAC: ethernet}}
 	for _, tt := range []struct {
 		name string
 		want wanted
@@ -76,6 +77,7 @@ func TestObstacles(t *testing.T) {
 	}{
 		{"e0", wanted{port: 123}, ""},
 		{"e1", wanted{port: 123}, "no such interface"},
+		{"e2", wanted{port: 123}, "down"},
 		{"e0", wanted{port: 0}, "closed"},
 		{"e0", wanted{port: 124}, "port 123 only"},
 		{"e0", wanted{port: 123, restrict: true}, "restrict"},
@@ -116,17 +118,19 @@ func TestBound(t *testing.T) {
 			t.Errorf("sockets %v, address %v: %v", tt.sockets, tt.a, got)
 		}
 	}
-	w := wanted{port: 1123, addrs: []netip.Addr{addr("0.0.0.0")}}
-	ifaces, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
+	list := []links.Link{
+		{Index: 1, Loopback: true, Addrs: []netip.Addr{addr("127.0.0.1"), addr("192.0.2.9")}},
+		{Index: 2, Addrs: []netip.Addr{addr("192.0.2.1"), addr("2001:db8::1")}},
 	}
-	if list := own(ifaces, &w); list != nil {
-		t.Errorf("addresses at another port: %v", list)
+	w := wanted{port: 123, addrs: []netip.Addr{addr("0.0.0.0")}}
+	want := []fastpath.Own{{Addr: addr("127.0.0.1"), Interface: 1}, {Addr: addr("192.0.2.9")}, {Addr: addr("192.0.2.1"), Interface: 2}}
+	if got := own(list, &w); !slices.Equal(got, want) {
+		t.Errorf("own addresses %v, want %v", got, want)
 	}
-	w.port = 123
-	if list := own(ifaces, &w); len(list) == 0 {
-		t.Error("no address of this machine")
+	for _, none := range []wanted{{port: 1123, addrs: w.addrs}, {port: 123, addrs: w.addrs, restrict: true}, {port: 123}} {
+		if got := own(list, &none); got != nil {
+			t.Errorf("%+v: own addresses %v", none, got)
+		}
 	}
 }
 

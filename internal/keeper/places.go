@@ -4,17 +4,18 @@ package keeper
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 
 	"foliot/internal/config"
 	"foliot/internal/fastpath"
+	"foliot/internal/links"
 )
 
 // place is an interface and what became of it.
 type place struct {
 	index    int           // 0: nothing is attached
+	tried    int           // the index when that was tried last
 	mode     fastpath.Mode // attached
 	asked    bool          // to serve there
 	serves   bool
@@ -25,30 +26,52 @@ type place struct {
 // look makes what is attached agree with the interfaces there are, and the
 // addresses to serve at with theirs.
 func (k *Keeper) look(path *fastpath.Fastpath, w *wanted) error {
-	ifaces, err := net.Interfaces()
+	list, err := links.Read()
 	if err != nil {
 		return err
 	}
-	seen := make(map[string]bool)
-	for i := range ifaces {
-		f := &ifaces[i]
-		if mode, ok := modeAt(f, w); ok {
-			seen[f.Name] = true
-			k.place(path, f, mode)
-		}
+	named := make(map[string]*links.Link, len(list))
+	for i := range list {
+		named[list[i].Name] = &list[i]
 	}
-	for name, p := range k.places {
-		if !seen[name] {
-			k.drop(path, name, p)
-			if obstacle(name, w, seen) == "" || !asked(name, w) {
-				delete(k.places, name)
+	k.forget(path, w, named)
+	addrs := own(list, w)
+	// Where requests are to be answered comes first: there may not be room for all.
+	for _, watching := range [...]bool{false, true} {
+		for i := range list {
+			l := &list[i]
+			p := k.places[l.Name]
+			mode, ok := modeAt(l, w)
+			// What is attached stays when the interface is down or loses its addresses
+			// for a while: to attach again may disturb the driver, or not be allowed.
+			if (ok || p != nil && p.index != 0) && (mode == fastpath.Watch) == watching {
+				k.place(path, l, mode)
 			}
 		}
 	}
-	k.missing(w, seen)
+	k.missing(w, named)
+	k.idle(addrs)
+	k.full()
 	k.show()
-	_, err = path.SetAddrs(own(ifaces, w))
+	left, err := path.SetAddrs(addrs)
+	if left > 0 {
+		err = fmt.Errorf("%d addresses found no place: requests to them go to the threads", left)
+	}
 	return err
+}
+
+// forget drops interfaces that are gone, or are others under an old name.
+func (k *Keeper) forget(path *fastpath.Fastpath, w *wanted, named map[string]*links.Link) {
+	for name, p := range k.places {
+		l := named[name]
+		if l != nil && (p.index == 0 || p.index == l.Index) {
+			continue
+		}
+		k.drop(path, name, p)
+		if !asked(name, w) {
+			delete(k.places, name)
+		}
+	}
 }
 
 // show lets others see what is attached.
@@ -63,60 +86,104 @@ func (k *Keeper) show() {
 	}
 }
 
-// modeAt says how to attach to an interface, false for not at all: one that is
-// down, or that has no address nor is asked for.
-func modeAt(f *net.Interface, w *wanted) (fastpath.Mode, bool) {
-	loopback := f.Flags&net.FlagLoopback != 0
-	if f.Flags&net.FlagUp == 0 || len(f.HardwareAddr) != 6 && !loopback {
-		return 0, false
-	}
-	if w.port == ntpPort && !w.restrict && (w.device == "" || w.device == f.Name) {
+// modeAt says how to attach to an interface, and whether: not to one that is down, or
+// that has no address nor is asked for.
+func modeAt(l *links.Link, w *wanted) (mode fastpath.Mode, ok bool) {
+	up := l.Up && (len(l.MAC) == 6 || l.Loopback)
+	if w.port == ntpPort && !w.restrict && (w.device == "" || w.device == l.Name) {
 		for i := range w.kernel.Serve {
 			x := &w.kernel.Serve[i]
 			switch {
-			case x.Interface == f.Name:
+			case x.Interface == l.Name:
 				return map[config.XDPMode]fastpath.Mode{
 					config.XDPAny: fastpath.Auto, config.XDPNative: fastpath.Native, config.XDPGeneric: fastpath.Generic,
-				}[x.Mode], true
-			case x.Interface == config.XDPAuto && !loopback && hasAddress(f):
+				}[x.Mode], up
+			case x.Interface == config.XDPAuto && !l.Loopback && len(l.Addrs) > 0:
 				return map[config.XDPMode]fastpath.Mode{
 					config.XDPAny: fastpath.Native, config.XDPNative: fastpath.Native, config.XDPGeneric: fastpath.Generic,
-				}[x.Mode], true
+				}[x.Mode], up
 			}
 		}
 	}
-	return fastpath.Watch, hasAddress(f)
-}
-
-func hasAddress(f *net.Interface) bool {
-	addrs, err := f.Addrs()
-	return err == nil && len(addrs) > 0
+	return fastpath.Watch, up && len(l.Addrs) > 0
 }
 
 // place attaches to an interface as mode says, unless that was done.
-func (k *Keeper) place(path *fastpath.Fastpath, f *net.Interface, mode fastpath.Mode) {
-	p := k.places[f.Name]
+func (k *Keeper) place(path *fastpath.Fastpath, l *links.Link, mode fastpath.Mode) {
+	p := k.places[l.Name]
 	if p == nil {
 		p = &place{}
-		k.places[f.Name] = p
+		k.places[l.Name] = p
 	}
 	p.asked = mode != fastpath.Watch
 	if !p.asked && p.index != 0 {
 		p.trouble = ""
 	}
 	switch {
-	case p.index == f.Index && suits(p, mode):
+	case p.index == l.Index && suits(p, mode):
 		if p.mode != fastpath.Watch && p.serves != p.asked {
-			k.serveAt(path, f.Name, p)
+			k.serveAt(path, l.Name, p)
 		}
 		return
-	case p.index == f.Index && p.mode == fastpath.Watch:
-		k.upgrade(path, f, p, mode)
+	case p.index == l.Index && p.mode == fastpath.Watch:
+		k.upgrade(path, l, p, mode)
+	case p.index == 0 && !p.asked && (p.tried == l.Index || k.attached() == fastpath.Places):
+		return // that it is not counted was told, or is told of all
 	default:
-		k.drop(path, f.Name, p)
-		k.attach(path, f, p, mode)
+		k.drop(path, l.Name, p)
+		k.makeRoom(path, p)
+		k.attach(path, l, p, mode)
 	}
-	k.report(f.Name, p)
+	k.report(l.Name, p)
+}
+
+// attached counts the interfaces that programs are attached to.
+func (k *Keeper) attached() (n int) {
+	for _, p := range k.places {
+		if p.index != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// makeRoom gives up watching some interface if p needs its place to serve.
+func (k *Keeper) makeRoom(path *fastpath.Fastpath, p *place) {
+	if !p.asked || k.attached() < fastpath.Places {
+		return
+	}
+	for name, q := range k.places {
+		if q.index != 0 && q.mode == fastpath.Watch && !q.asked {
+			k.drop(path, name, q)
+			return
+		}
+	}
+}
+
+// full tells once that there are more interfaces than can be counted at.
+func (k *Keeper) full() {
+	if n := len(k.places) - k.attached(); k.attached() == fastpath.Places && n > 0 && !k.toldFull {
+		k.toldFull = true
+		k.log.Info(fmt.Sprintf("What passes %d interfaces is not counted: programs can be attached to %d", n, fastpath.Places))
+	}
+}
+
+// idle finds interfaces whose requests are never for an address that is there: a port
+// of a bridge or a bond receives for the one above it.
+func (k *Keeper) idle(addrs []fastpath.Own) {
+	const text = "none of the addresses that are served is there, so all requests go to the threads (a port of a bridge or bond?)"
+	for name, p := range k.places {
+		busy := slices.ContainsFunc(addrs, func(o fastpath.Own) bool { return o.Interface == 0 || o.Interface == p.index })
+		switch {
+		case p.index == 0 || !p.serves:
+		case !busy:
+			p.trouble = text
+			k.report(name, p)
+		case p.trouble == text:
+			p.trouble = ""
+			k.report(name, p)
+		}
+	}
 }
 
 // suits tells whether what is attached does what mode asks for.
@@ -131,24 +198,24 @@ func suits(p *place, mode fastpath.Mode) bool {
 }
 
 // attach attaches to an interface, if only to watch it.
-func (k *Keeper) attach(path *fastpath.Fastpath, f *net.Interface, p *place, mode fastpath.Mode) {
-	got, err := path.Attach(f.Name, mode)
-	p.trouble = ""
+func (k *Keeper) attach(path *fastpath.Fastpath, l *links.Link, p *place, mode fastpath.Mode) {
+	got, err := path.Attach(l.Name, mode)
+	p.trouble, p.tried = "", l.Index
 	if err != nil {
 		p.trouble = err.Error()
 		if mode == fastpath.Watch {
 			return
 		}
-		if got, err = path.Attach(f.Name, fastpath.Watch); err != nil {
+		if got, err = path.Attach(l.Name, fastpath.Watch); err != nil {
 			return
 		}
 	}
-	p.index, p.mode, p.serves = f.Index, got, got != fastpath.Watch
+	p.index, p.mode, p.serves = l.Index, got, got != fastpath.Watch
 }
 
 // upgrade has requests answered at an interface that is only watched so far.
-func (k *Keeper) upgrade(path *fastpath.Fastpath, f *net.Interface, p *place, mode fastpath.Mode) {
-	got, err := path.Upgrade(f.Name, mode)
+func (k *Keeper) upgrade(path *fastpath.Fastpath, l *links.Link, p *place, mode fastpath.Mode) {
+	got, err := path.Upgrade(l.Name, mode)
 	p.trouble = ""
 	if err != nil {
 		p.trouble = err.Error()
@@ -209,10 +276,10 @@ func (k *Keeper) report(name string, p *place) {
 }
 
 // missing tells of interfaces that are asked for and cannot be had, once.
-func (k *Keeper) missing(w *wanted, seen map[string]bool) {
+func (k *Keeper) missing(w *wanted, named map[string]*links.Link) {
 	for i := range w.kernel.Serve {
 		name := w.kernel.Serve[i].Interface
-		trouble := obstacle(name, w, seen)
+		trouble := obstacle(name, w, named)
 		if name == config.XDPAuto || trouble == "" {
 			continue
 		}
@@ -233,7 +300,7 @@ func asked(name string, w *wanted) bool {
 
 // obstacle says why requests at an interface cannot be answered in the kernel, "" if
 // that is to be tried.
-func obstacle(name string, w *wanted, seen map[string]bool) string {
+func obstacle(name string, w *wanted, named map[string]*links.Link) string {
 	switch {
 	case w.port == 0:
 		return "the server port is closed (port 0)"
@@ -243,7 +310,7 @@ func obstacle(name string, w *wanted, seen map[string]bool) string {
 		return "restrict says more than the programs know"
 	case w.device != "" && w.device != name:
 		return "binddevice names another interface"
-	case !seen[name]:
+	case named[name] == nil || !named[name].Up || len(named[name].MAC) != 6 && !named[name].Loopback:
 		return "there is no such interface, or it is down or no Ethernet"
 	}
 	return ""
@@ -252,28 +319,23 @@ func obstacle(name string, w *wanted, seen map[string]bool) string {
 // own lists the addresses that requests are answered at: those of the interfaces,
 // as far as there are sockets for them. Those of the loopback interface that are
 // not loopback's are anybody's.
-func own(ifaces []net.Interface, w *wanted) (list []fastpath.Own) {
+func own(list []links.Link, w *wanted) (addrs []fastpath.Own) {
 	if w.port != ntpPort || w.restrict {
 		return nil
 	}
-	for i := range ifaces {
-		addrs, err := ifaces[i].Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			p, err := netip.ParsePrefix(a.String())
-			if err != nil || !bound(w.addrs, p.Addr().Unmap()) {
+	for i := range list {
+		for _, a := range list[i].Addrs {
+			if !bound(w.addrs, a) {
 				continue
 			}
-			o := fastpath.Own{Addr: p.Addr().Unmap(), Interface: ifaces[i].Index}
-			if ifaces[i].Flags&net.FlagLoopback != 0 && !o.Addr.IsLoopback() {
+			o := fastpath.Own{Addr: a, Interface: list[i].Index}
+			if list[i].Loopback && !a.IsLoopback() {
 				o.Interface = 0
 			}
-			list = append(list, o)
+			addrs = append(addrs, o)
 		}
 	}
-	return list
+	return addrs
 }
 
 // bound tells whether one of the sockets' addresses is a, or all of its family.

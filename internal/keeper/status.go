@@ -62,6 +62,9 @@ func (k *Keeper) Look(s *state.Programs, served *responder.Counters) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	*served = k.past
+	if s.Trouble == "" {
+		s.Trouble = k.refusal
+	}
 	s.OneStepWanted, s.OneStep, s.Lead = k.want.kernel.OneStep, k.onestep, k.lead.value()
 	s.Serving = k.serving && time.Now().Before(k.lasts)
 	s.Interfaces = k.interfaces(list, served)

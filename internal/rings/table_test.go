@@ -26,7 +26,7 @@ var ringOf = map[string]ring{
 	"internal/clientlog": core, "internal/responder": core, "internal/engine": core,
 	"internal/stability": core, "internal/probe": core, "internal/rackstat": core,
 
-	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge, "internal/prober": edge,
+	"internal/sysclock": edge, "internal/udpstamp": edge, "internal/resolve": edge, "internal/guard": edge, "internal/prober": edge, "internal/links": edge,
 	"internal/fastpath": edge,
 
 	"internal/config": shell, "internal/chronyconf": shell, "internal/ntpconf": shell, "internal/convert": shell, "internal/setup": shell, "internal/narrate": shell,
@@ -161,7 +161,7 @@ var doors = map[string]struct {
 		map[string]string{
 			"internal/sysclock": "clocks", "internal/udpstamp": "sockets", "internal/guard": "signals and processes",
 			"internal/resolve": "edge", "internal/process": "process control", "internal/clknetsim": "the simulator's socket",
-			"internal/fastpath": "clocks, capabilities and errors of the kernel",
+			"internal/fastpath": "clocks, capabilities and errors of the kernel", "internal/links": "rtnetlink",
 		},
 	},
 	"github.com/cilium/ebpf": {

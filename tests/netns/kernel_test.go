@@ -453,3 +453,95 @@ func TestKernelOneStep(t *testing.T) {
 		Quantile(with, 0.5)*1e6, Quantile(with, 0.9)*1e6, Quantile(without, 0.5)*1e6, Quantile(without, 0.9)*1e6, p.OneStep.Lead*1e6)
 	b.accurate(all)
 }
+
+// TestKernelFollows moves addresses and interfaces while requests are answered in the
+// kernel.
+func TestKernelFollows(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	server := b.foliotd(b.b, "server", "allow all\nlocal stratum 5\nxdp serve "+b.link.BDev+"\n")
+	b.serves(server, 10*time.Second)
+	b.until(3*time.Second, "an answer", func() bool { return b.answered(b.link.A4, 4) })
+
+	// The client goes on sending to the old place: so does a switch, for a while.
+	second := second(b.link.B4)
+	b.must(b.b.AddAddr(b.link.BDev, second))
+	ask := func(to netip.Addr) bool {
+		conn, err := b.a.Dial(netip.AddrPortFrom(b.link.A4, 0), netip.AddrPortFrom(to, 123))
+		b.must(err)
+		defer conn.Close()
+		return answerTo(conn, plainRequest(4, 1), 300*time.Millisecond) != nil
+	}
+	inKernel := func() uint64 { p := b.programs(server); return p.verdict("answer") }
+	b.until(5*time.Second, "the new address is answered in the kernel", func() bool {
+		before := inKernel()
+		return ask(second) && inKernel() > before
+	})
+	b.must(b.b.IP("addr", "del", second.String()+"/24", "dev", b.link.BDev))
+	time.Sleep(500 * time.Millisecond) // for the news to travel
+	before := inKernel()
+	if ask(second) || inKernel() != before {
+		t.Error("an address that is gone is answered")
+	}
+
+	counted := inKernel()
+	b.must(b.b.IP("link", "set", b.link.BDev, "down"))
+	b.must(b.b.IP("link", "set", b.link.BDev, "up"))
+	b.until(5*time.Second, "an interface that was down is answered at", func() bool { return b.answered(b.link.A4, 4) })
+	if inKernel() <= counted {
+		t.Error("the counters began anew, or threads answer")
+	}
+	for range 2 {
+		if n := strings.Count(server.Log(), "are answered in the kernel"); n != 1 {
+			t.Errorf("%d messages about the interface, want 1:\n%s", n, server.Log())
+		}
+	}
+}
+
+// TestKernelManyInterfaces has more interfaces than there is room for, the one to
+// serve at the last.
+func TestKernelManyInterfaces(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for i := range 20 {
+		ends := [...]string{fmt.Sprintf("many%d", i), fmt.Sprintf("more%d", i)}
+		b.must(b.b.IP("link", "add", ends[0], "type", "veth", "peer", "name", ends[1]))
+		for j, name := range ends {
+			b.must(b.b.IP("addr", "add", fmt.Sprintf("10.%d.%d.1/24", 200+j, i), "dev", name))
+			b.must(b.b.IP("link", "set", name, "up"))
+		}
+	}
+	late, err := b.lab.Link(b.a, b.b)
+	b.must(err)
+	server := b.foliotd(b.b, "server", "allow all\nlocal stratum 5\nxdp serve "+late.BDev+"\n")
+	b.serves(server, 10*time.Second)
+	conn, err := b.a.Dial(netip.AddrPortFrom(late.A4, 0), netip.AddrPortFrom(late.B4, 123))
+	b.must(err)
+	defer conn.Close()
+	b.until(5*time.Second, "an answer", func() bool { return answerTo(conn, plainRequest(4, 1), 300*time.Millisecond) != nil })
+	if p := b.programs(server); p.verdict("answer") == 0 {
+		t.Error("it was not the program that answered")
+	}
+	if n := strings.Count(server.Log(), "is not counted"); n != 1 {
+		t.Errorf("%d messages about interfaces without a place, want 1:\n%s", n, server.Log())
+	}
+}
+
+// TestKernelLongList has an access list that is longer than most: whoever is allowed
+// is answered, by whichever depth.
+func TestKernelLongList(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	var list strings.Builder
+	for i := range 17_000 {
+		fmt.Fprintf(&list, "allow 10.%d.%d.%d/25\n", 100+i>>9, i>>1&255, i&1*128)
+	}
+	server := b.foliotd(b.b, "server", "allow "+b.link.A4.String()+"\n"+list.String()+"local stratum 5\nxdp serve "+b.link.BDev+"\n")
+	b.loaded(server)
+	b.until(10*time.Second, "an answer", func() bool { return b.answered(b.link.A4, 4) })
+	b.must(server.Rewrite(list.String() + "local stratum 5\nxdp serve " + b.link.BDev + "\n"))
+	if out, err := server.Ctl("reload"); err != nil {
+		t.Fatalf("reload: %v: %s", err, out)
+	}
+	b.until(5*time.Second, "who is no longer allowed is not answered", func() bool { return !b.answered(b.link.A4, 4) })
+}
