@@ -73,7 +73,10 @@ func testLeap(t *testing.T, server, client *machine, change int, mode string) {
 	server.write(t, "/etc/foliot/foliot.conf", served+"leapseclist /etc/foliot/leap.list\n")
 	server.goTo(t, midnight-early)
 	server.sh(t, "systemctl start foliotd")
-	client.begin(t, server, "leapsecmode "+mode+"\n"+following(server, ""), 0, 0)
+	// A server that has nothing but its own clock announces no leap second, as
+	// chronyd does: the client has the list too.
+	client.write(t, "/etc/foliot/leap.list", leapList(change))
+	client.begin(t, server, "leapsecmode "+mode+"\nleapseclist /etc/foliot/leap.list\n"+following(server, ""), 0, 0)
 	client.within(t, server, 2e-3, 30*time.Second)
 	before, _ := client.reading(t, 20)
 
