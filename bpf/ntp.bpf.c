@@ -72,10 +72,15 @@ struct question {
 	u64 arrived; // here, ns
 	u64 early;   // how long before that the card saw it, ns; 0: not known
 	u64 age;     // of the state then, ns
+	u64 mac, mac_mask; // whom frames to this interface are for
 	u32 ifindex, policy_index;
 	u32 form; // what keeps it from being answered here, ANSWERED if nothing does
 	u32 noted; // its client has been
 };
+
+// foreign tells whether the frame is for another host, or for several: a switch that
+// floods and an interface that hears all bring those too, and the stack drops them.
+inlined int foreign(const struct packet *p, const struct question *q) { return ((p->mac ^ q->mac) & q->mac_mask) != 0; }
 
 // What admit is told of a request, in one word: its form, and the bits of these.
 enum { ABOUT_V6 = 1 << 8, ABOUT_POLICY = 1 << 9, ABOUT_VERSION = 10, ABOUT_LEN = 16 };
@@ -124,7 +129,7 @@ inlined u32 answer_ipv4(struct ethernet *eth, void *end, const struct packet *p,
 		return UP_FORM;
 	struct ipv4 *ip = &a->ip;
 	u8 first = ip->from;
-	if (eth->to[0] & 1 || !first || first == 127 || first >= 224 || !is_own(0, V4_MAPPED(ip->to), q->ifindex))
+	if (!first || first == 127 || first >= 224 || !is_own(0, V4_MAPPED(ip->to), q->ifindex))
 		return UP_ADDRESS;
 	u64 addrs = pseudo(sum2(&ip->from));
 	if (q->form == ANSWERED) {
@@ -168,7 +173,7 @@ inlined u32 answer_ipv6(struct ethernet *eth, void *end, const struct packet *p,
 		return UP_FORM;
 	struct ipv6 *ip = &a->ip;
 	u64 to_hi = (u64)ip->to[1] << 32 | ip->to[0], to_lo = (u64)ip->to[3] << 32 | ip->to[2];
-	if (eth->to[0] & 1 || impossible(ip->from) || !is_own(to_hi, to_lo, q->ifindex))
+	if (impossible(ip->from) || !is_own(to_hi, to_lo, q->ifindex))
 		return UP_ADDRESS;
 	u64 addrs = pseudo(sum8(ip->from));
 	if (q->form == ANSWERED) {
@@ -212,6 +217,8 @@ inlined u32 answer(struct xdp_md *ctx, const struct packet *p, struct question *
 		return q->form;
 	if (q->age >= q->state->lease)
 		return UP_LEASE;
+	if (foreign(p, q))
+		return UP_ADDRESS;
 	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	return p->v6 ? answer_ipv6(at, end, p, q) : answer_ipv4(at, end, p, q);
 }
@@ -249,6 +256,8 @@ inlined int ingress(struct xdp_md *ctx, int hardware)
 	if (!i)
 		return XDP_PASS;
 	u32 place = READ_ONCE(i->place);
+	q.mac = READ_ONCE(i->mac);
+	q.mac_mask = READ_ONCE(i->mask);
 	if (hardware)
 		q.early = earlier(ctx, place, q.arrived);
 	u32 v = has_tai && READ_ONCE(i->serve) ? answer(ctx, &p, &q) : SEEN;

@@ -21,6 +21,7 @@ struct packet {
 	u16 len;    // octets of NTP, as the UDP header says
 	u16 offset; // of NTP in the frame
 	u64 peer_hi, peer_lo; // network order; IPv4 is ::ffff:a.b.c.d
+	u64 mac;    // whom the frame is for, the first octet lowest
 };
 
 enum { MAX_TAGS = 2, MAX_EXTENSIONS = 6 };
@@ -136,6 +137,7 @@ inlined int find_ntp(struct packet *p, void *start, void *end)
 	if ((void *)(eth + 1) > end)
 		return 0;
 	u16 type = eth->type;
+	p->mac = (u64)eth->to[2] << 32 | (u32)eth->to[1] << 16 | eth->to[0];
 	for (int i = 0; i < MAX_TAGS; i++) {
 		struct vlan *tag = at;
 		if (likely(type != be16(ETH_VLAN) && type != be16(ETH_QINQ)))

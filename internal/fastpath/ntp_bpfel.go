@@ -50,6 +50,8 @@ type ntpInterface struct {
 	Place   uint32
 	Serve   uint32
 	Unused  uint32
+	Mac     uint64
+	Mask    uint64
 }
 
 type ntpOwnSet struct {
