@@ -215,7 +215,7 @@ inlined u32 answer(struct xdp_md *ctx, const struct packet *p, struct question *
 	q->ifindex = ctx->ingress_ifindex;
 	if (q->form == UP_FORM || p->len < NTP_HEADER)
 		return q->form;
-	if (q->age >= q->state->lease)
+	if (q->age >= q->state->lease || !q->policy->generation)
 		return UP_LEASE;
 	if (foreign(p, q))
 		return UP_ADDRESS;

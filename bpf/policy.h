@@ -14,7 +14,7 @@ struct policy {
 	u8 kisses;
 	s8 interval; // log2 s between answers, at least
 	u8 unused[2];
-	u32 generation; // from 1 on; of each policy another
+	u32 generation; // from 1 on, of each policy another; 0: none was set, nothing is served
 };
 
 struct policy policies[2];
@@ -25,7 +25,7 @@ struct prefix {
 	u8 addr[16];
 };
 
-enum { MAX_PREFIXES = 16384 };
+enum { MAX_PREFIXES = 262144 }; // memory is taken for those that are there only
 
 #define TRIE                                        \
 	struct {                                    \

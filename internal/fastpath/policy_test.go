@@ -70,7 +70,8 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestNoPolicy: until there is a policy nobody is allowed, whoever was seen before.
+// TestNoPolicy: until there is a policy all requests go up, of whoever was seen before
+// too.
 func TestNoPolicy(t *testing.T) {
 	b := newBench(t, Config{})
 	b.unset()
@@ -81,8 +82,29 @@ func TestNoPolicy(t *testing.T) {
 	}
 	b.must(b.Serve("lo", true))
 	for range 2 {
-		if v := b.ask(a); v != traffic.Denied {
-			t.Errorf("%v, want it denied", v)
+		if v := b.ask(a); v != traffic.UpLease {
+			t.Errorf("%v, want it left to the sockets", v)
+		}
+	}
+	b.policy(nil, "10.0.0.0/8")
+	if v := b.ask(a); v != traffic.Answered {
+		t.Errorf("with a policy: %v", v)
+	}
+}
+
+// TestManyPrefixes: more prefixes than a large blocklist has fit.
+func TestManyPrefixes(t *testing.T) {
+	b := newBench(t, Config{})
+	rules := []acl.Rule{rule(true, "0.0.0.0/0")}
+	for i := range 40_000 {
+		a := netip.AddrFrom4([4]byte{11, byte(i >> 8), byte(i), 8})
+		rules = append(rules, acl.Rule{Prefix: netip.PrefixFrom(a, 32)})
+	}
+	b.must(b.SetPolicy(acl.New(rules), nil))
+	b.publish()
+	for a, want := range map[string]Verdict{"11.0.0.8": traffic.Denied, "11.156.63.8": traffic.Denied, "11.156.64.8": traffic.Answered} {
+		if v := b.ask(netip.MustParseAddr(a)); v != want {
+			t.Errorf("%s: %v, want %v", a, v, want)
 		}
 	}
 }
