@@ -86,9 +86,11 @@ inlined int foreign(const struct packet *p, const struct question *q) { return (
 enum { ABOUT_V6 = 1 << 8, ABOUT_POLICY = 1 << 9, ABOUT_VERSION = 10, ABOUT_LEN = 16 };
 
 // admit keeps the client's record, and decides by who asks if the form is not
-// SEEN. Requests that go up are judged as well, so that a client has one budget,
-// whoever answers; a kiss is user space's then. It is no part of its caller for
-// the verifier, or each way there would be multiplied by each way through it.
+// SEEN. Requests that go up take tokens out of the same bucket, but user space is
+// to decide about those beyond the limit, with its own bucket: if both did, of
+// those that leak through here again only some would there. It is no part of its
+// caller for the verifier, or each way there would be multiplied by each way
+// through it.
 __attribute__((noinline)) u32 admit(u64 hi, u64 lo, u64 now, u32 about)
 {
 	u32 form = about & 0xff, v6 = about & ABOUT_V6, index = !!(about & ABOUT_POLICY);
@@ -109,10 +111,13 @@ __attribute__((noinline)) u32 admit(u64 hi, u64 lo, u64 now, u32 about)
 	if (form == SEEN)
 		return SEEN;
 	c->admitted = l->generation;
+	if (form != ANSWERED) {
+		if (l->period && !charge(l, c, now))
+			c->fate = UNTOLD;
+		return form;
+	}
 	u32 d = judge(l, c, now);
-	if (d == DROP)
-		return LIMITED;
-	return form != ANSWERED ? form : d == KISS ? KISSED : ANSWERED;
+	return d == DROP ? LIMITED : d == KISS ? KISSED : ANSWERED;
 }
 
 inlined u32 ask(const struct packet *p, struct question *q)

@@ -103,7 +103,7 @@ type ntpSet struct {
 		Hasty    int16
 		Seen     uint8
 		Version  uint8
-		Silent   uint8
+		Fate     uint8
 		Unused   uint8
 		Admitted uint32
 		Unused2  uint32

@@ -14,6 +14,7 @@ import (
 	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
+	"foliot/internal/responder"
 	"foliot/internal/traffic"
 )
 
@@ -250,7 +251,8 @@ func TestKiss(t *testing.T) {
 	}
 }
 
-// TestOneBudget: requests that go up are paid for out of the same bucket.
+// TestOneBudget: requests that go up are paid for out of the same bucket, and user
+// space decides about them.
 func TestOneBudget(t *testing.T) {
 	b := newBench(t, Config{})
 	b.policy(clientlog.NewLimit(12, 4, 4, 0), "0.0.0.0/0")
@@ -267,18 +269,53 @@ func TestOneBudget(t *testing.T) {
 			t.Errorf("request %d: %v, want %v", i, v, want)
 		}
 	}
-	dropped := 0
-	for i := range 40 {
-		data := f.bytes()
-		if i%2 == 1 {
-			data = interleaved.bytes()
-		}
-		if v, action, _ := b.verdict(data); v == traffic.Limited && action == xdpDrop {
+	dropped, up := 0, 0
+	for range 40 {
+		if v, action, _ := b.verdict(f.bytes()); v == traffic.Limited && action == xdpDrop {
 			dropped++
 		}
+		if v, action, _ := b.verdict(interleaved.bytes()); v == traffic.UpInterleaved && action == xdpPass {
+			up++
+		}
 	}
-	if dropped < 25 {
-		t.Errorf("%d of 40 requests beyond the burst are dropped", dropped)
+	if dropped < 25 || up != 40 {
+		t.Errorf("beyond the burst %d of 40 requests are dropped, and %d of 40 go up", dropped, up)
+	}
+}
+
+// TestLeakOnce: of requests beyond the limit the leak lets the same part through
+// whoever answers them, the program or the responder behind it.
+func TestLeakOnce(t *testing.T) {
+	b := newBench(t, Config{})
+	const n, burst = 4000, 8
+	limit := clientlog.NewLimit(12, burst, 2, 0)
+	b.policy(limit, "0.0.0.0/0")
+	random := rand.New(rand.NewPCG(5, 6))
+	s := responder.NewServer(responder.Config{Log: 1 << 16, Random: random.Uint64})
+	policy := &responder.Policy{Access: access("0.0.0.0/0"), Limit: limit}
+	here, up := plain(false), plain(false)
+	edit(func(p *ntp.Packet) { p.Version = 2 })(&up)
+	var answered [2]int
+	for i := range n {
+		if i%100 == 0 {
+			b.publish()
+		}
+		if action, _ := b.run(here.bytes()); action == xdpTX {
+			answered[0]++
+		}
+		if action, _ := b.run(up.bytes()); action != xdpPass {
+			continue
+		}
+		var out responder.Reply
+		in := responder.Arrival{From: up.from, Stamp: clock.Stamp{Time: wallNow(), Kind: clock.StampKernel}}
+		if s.Receive(append([]byte(nil), up.payload...), &in, policy, &b.snap, &out) == responder.Answer {
+			answered[1]++
+		}
+	}
+	for i, v := range answered {
+		if want := n/4 + burst; v < want-200 || v > want+200 { // seven standard deviations
+			t.Errorf("of version %d %d of %d requests are answered, want about %d", 4-2*i, v, n, want)
+		}
 	}
 }
 
