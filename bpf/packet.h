@@ -21,7 +21,8 @@ struct packet {
 	u16 len;    // octets of NTP, as the UDP header says
 	u16 offset; // of NTP in the frame
 	u64 peer_hi, peer_lo; // network order; IPv4 is ::ffff:a.b.c.d
-	u64 mac;    // whom the frame is for, the first octet lowest
+	u64 to_hi, to_lo; // likewise whom it is for
+	u64 mac;    // and of Ethernet, the first octet lowest
 };
 
 enum { MAX_TAGS = 2, MAX_EXTENSIONS = 6 };
@@ -67,6 +68,7 @@ inlined int behind_ipv4(struct packet *p, void *at, void *start, void *end)
 	if (ip->fragment & be16(IP_MORE))
 		p->odd |= ODD_FRAGMENT;
 	p->peer_lo = V4_MAPPED(p->out ? ip->to : ip->from);
+	p->to_lo = V4_MAPPED(ip->to);
 	u32 words = ip->version_ihl & 15;
 	if (likely(ip->version_ihl == 0x45))
 		return behind(p, ip + 1, start, end);
@@ -119,9 +121,11 @@ inlined int behind_ipv6(struct packet *p, void *at, void *start, void *end)
 			return 0;
 	}
 	p->v6 = 1;
+	p->to_hi = two_words(ip->to);
+	p->to_lo = two_words(ip->to + 2);
 	if (p->out) {
-		p->peer_hi = two_words(ip->to);
-		p->peer_lo = two_words(ip->to + 2);
+		p->peer_hi = p->to_hi;
+		p->peer_lo = p->to_lo;
 	} else {
 		p->peer_hi = two_words(ip->from);
 		p->peer_lo = two_words(ip->from + 2);

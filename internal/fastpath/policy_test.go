@@ -348,8 +348,8 @@ func TestPolicyChanges(t *testing.T) {
 		}
 	}
 	for c := range b.Clients() {
-		if c.Prefix.Addr() == a && c.Hits != 8 {
-			t.Errorf("the record has %d hits, want one for each request that was not denied", c.Hits)
+		if c.Prefix.Addr() == a && c.Hits != 6 {
+			t.Errorf("the record has %d hits, want one for each request to us that was not denied", c.Hits)
 		}
 	}
 }
@@ -436,6 +436,56 @@ func TestClients(t *testing.T) {
 	}
 	if n != len(octets) {
 		t.Errorf("%d records, want %d", n, len(octets))
+	}
+}
+
+// TestNoClients: of what is no request to the responder there is no record, answered
+// here or not, and of what it would count there is.
+func TestNoClients(t *testing.T) {
+	b := newBench(t, Config{})
+	b.policy(nil, "192.0.2.0/24", "2001:db8:9::/48")
+	mode := func(version uint8, m ntp.Mode) func(*frame) {
+		return edit(func(p *ntp.Packet) { p.Version, p.Mode = version, m })
+	}
+	for i, tt := range []struct {
+		name   string
+		change func(f *frame)
+		noted  bool
+	}{
+		{"request", mode(4, ntp.ModeClient), true},
+		{"of version 5", mode(5, ntp.ModeClient), false},
+		{"of a peer", mode(4, ntp.ModeActive), true},
+		{"of version 1", mode(1, ntp.ModeReserved), true},
+		{"reserved mode", mode(2, ntp.ModeReserved), false},
+		{"reply to our port 123", mode(4, ntp.ModeServer), false},
+		{"reply of a peer", mode(4, ntp.ModePassive), false},
+		{"broadcast", mode(4, ntp.ModeBroadcast), false},
+		{"control", mode(2, 6), false},
+		{"too short", func(f *frame) { f.payload = f.payload[:44] }, false},
+		{"odd length", func(f *frame) { f.payload = append(f.payload, 0) }, false},
+		{"too long", func(f *frame) { f.payload = append(f.payload, make([]byte, 1140-44)...) }, false},
+		{"with fields", func(f *frame) { f.payload = append(f.payload, make([]byte, 28)...) }, true},
+		{"for another host", func(f *frame) { f.to = netip.AddrPortFrom(f.to.Addr().Next(), 123) }, false},
+		{"in a frame for another", func(f *frame) { f.foreign = true }, false},
+		{"wrong checksum", func(f *frame) { f.badChecksum = true }, false},
+		{"of nobody allowed", func(f *frame) { f.from = address("198.18.0.1:4000") }, false},
+	} {
+		for _, serve := range []bool{false, true} {
+			b.must(b.Serve("lo", serve))
+			f := plain(false)
+			f.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(2 * i)}), 4000)
+			if serve {
+				f.from = netip.AddrPortFrom(f.from.Addr().Next(), 4000)
+			}
+			tt.change(&f)
+			b.publish()
+			b.run(f.bytes())
+			// Only the socket looks at checksums where nothing is served.
+			want := tt.noted || f.badChecksum && !serve
+			if got := b.record(netip.PrefixFrom(f.from.Addr(), 32)).Hits > 0; got != want {
+				t.Errorf("%s, served %v: noted %v", tt.name, serve, got)
+			}
+		}
 	}
 }
 
