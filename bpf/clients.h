@@ -11,6 +11,10 @@
 
 enum { WAYS = 8, PACE_UNIT = 256, PACE_FLOOD = 25 * PACE_UNIT + 220 };
 
+// What became of a request: user space may have answered one that was left to it
+// over the limit, or not.
+enum fate { HEARD, SILENT, UNTOLD };
+
 struct head {
 	u32 tag;  // of the hash; 0: free
 	u32 last; // request, 2^20 ns; wraps
@@ -23,7 +27,9 @@ struct client {
 	u64 octets;
 	u32 hits, drops;
 	s16 calm, hasty; // mean intervals, see clientlog.pace
-	u8 seen, version, silent, unused;
+	u8 seen, version;
+	u8 fate; // of the last request
+	u8 unused;
 	u32 admitted; // generation of the policy that allowed it
 	u32 unused2;
 };
@@ -166,9 +172,9 @@ inlined s16 paced(s16 mean, u64 n)
 inlined void note(struct client *c, u32 version, u32 len, u64 now)
 {
 	if (c->hits && now > c->last) {
-		if (c->silent)
+		if (c->fate == SILENT)
 			c->hasty = paced(c->hasty, now - c->last);
-		else
+		else if (c->fate == HEARD)
 			c->calm = paced(c->calm, now - c->last);
 	}
 	c->last = now;
@@ -178,5 +184,5 @@ inlined void note(struct client *c, u32 version, u32 len, u64 now)
 	if (version)
 		c->seen |= 1 << (version - 1);
 	c->version = version;
-	c->silent = 0;
+	c->fate = HEARD;
 }

@@ -66,6 +66,8 @@ struct interface {
 	u32 place; // 0: none
 	u32 serve;
 	u32 unused;
+	u64 mac;  // octets of a frame to this interface, as packet.mac has them
+	u64 mask; // of those that count: the group's bit where there is no address
 };
 
 struct interface interfaces[INTERFACES];

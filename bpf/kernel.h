@@ -111,4 +111,5 @@ struct ntp {
 	u32 reference[2], origin[2], receive[2], transmit[2];
 };
 
-enum { NTP_PORT = 123, NTP_CLIENT = 3, NTP_SERVER = 4, NTP_HEADER = 48 };
+enum { NTP_PORT = 123, NTP_RESERVED = 0, NTP_ACTIVE = 1, NTP_CLIENT = 3, NTP_SERVER = 4 };
+enum { NTP_HEADER = 48, NTP_LONGEST = 1140, NTP_VERSIONS = 4 };

@@ -44,6 +44,18 @@ inlined u32 form_of(const struct packet *p)
 	return ANSWERED;
 }
 
+// asks tells whether p is a request to the responder, which keeps no records of who
+// sends anything else either.
+inlined int asks(const struct packet *p)
+{
+	u32 version = p->lvm >> 3 & 7, mode = p->lvm & 7;
+	if (p->to_port != NTP_PORT || p->len < NTP_HEADER || p->len > NTP_LONGEST || p->len & 3)
+		return 0;
+	if (!version || version > NTP_VERSIONS)
+		return 0;
+	return mode == NTP_CLIENT || mode == NTP_ACTIVE || (mode == NTP_RESERVED && version == 1 && p->from_port != NTP_PORT);
+}
+
 // interleaved is the responder's view of it, which looks at version 4 only.
 inlined int interleaved(const struct ntp *n)
 {
@@ -72,18 +84,25 @@ struct question {
 	u64 arrived; // here, ns
 	u64 early;   // how long before that the card saw it, ns; 0: not known
 	u64 age;     // of the state then, ns
+	u64 mac, mac_mask; // whom frames to this interface are for
 	u32 ifindex, policy_index;
 	u32 form; // what keeps it from being answered here, ANSWERED if nothing does
 	u32 noted; // its client has been
 };
 
-// What admit is told of a request, in one word: its form, and the bits of these.
-enum { ABOUT_V6 = 1 << 8, ABOUT_POLICY = 1 << 9, ABOUT_VERSION = 10, ABOUT_LEN = 16 };
+// foreign tells whether the frame is for another host, or for several: a switch that
+// floods and an interface that hears all bring those too, and the stack drops them.
+inlined int foreign(const struct packet *p, const struct question *q) { return ((p->mac ^ q->mac) & q->mac_mask) != 0; }
 
-// admit keeps the client's record, and decides by who asks if the form is not
-// SEEN. Requests that go up are judged as well, so that a client has one budget,
-// whoever answers; a kiss is user space's then. It is no part of its caller for
-// the verifier, or each way there would be multiplied by each way through it.
+// What admit is told of a request, in one word: its form, and the bits of these.
+enum { ABOUT_V6 = 1 << 8, ABOUT_POLICY = 1 << 9, ABOUT_VERSION = 10, ABOUT_NOTHING = 1 << 13, ABOUT_LEN = 16 };
+
+// admit keeps the client's record, if there is to be one, and decides by who asks if the form is not
+// SEEN. Requests that go up take tokens out of the same bucket, but user space is
+// to decide about those beyond the limit, with its own bucket: if both did, of
+// those that leak through here again only some would there. It is no part of its
+// caller for the verifier, or each way there would be multiplied by each way
+// through it.
 __attribute__((noinline)) u32 admit(u64 hi, u64 lo, u64 now, u32 about)
 {
 	u32 form = about & 0xff, v6 = about & ABOUT_V6, index = !!(about & ABOUT_POLICY);
@@ -94,8 +113,10 @@ __attribute__((noinline)) u32 admit(u64 hi, u64 lo, u64 now, u32 about)
 	// The record of an IPv4 client remembers that it was allowed. That of an IPv6
 	// client is about a network, and rules may be about less.
 	int known = c && !v6 && c->admitted && c->admitted == l->generation;
-	if (form != SEEN && !known && !allowed(hi, lo, index))
-		return DENIED;
+	if (!known && !allowed(hi, lo, index))
+		return form == SEEN ? SEEN : DENIED;
+	if (about & ABOUT_NOTHING)
+		return form;
 	if (!c)
 		c = new_client(&seat);
 	if (!c)
@@ -104,15 +125,20 @@ __attribute__((noinline)) u32 admit(u64 hi, u64 lo, u64 now, u32 about)
 	if (form == SEEN)
 		return SEEN;
 	c->admitted = l->generation;
+	if (form != ANSWERED) {
+		if (l->period && !charge(l, c, now))
+			c->fate = UNTOLD;
+		return form;
+	}
 	u32 d = judge(l, c, now);
-	if (d == DROP)
-		return LIMITED;
-	return form != ANSWERED ? form : d == KISS ? KISSED : ANSWERED;
+	return d == DROP ? LIMITED : d == KISS ? KISSED : ANSWERED;
 }
 
 inlined u32 ask(const struct packet *p, struct question *q)
 {
 	u32 about = q->form | (p->v6 ? ABOUT_V6 : 0) | (q->policy_index ? ABOUT_POLICY : 0);
+	if (q->form != ANSWERED && !asks(p))
+		about |= ABOUT_NOTHING;
 	q->noted = 1;
 	return admit(p->peer_hi, p->peer_lo, q->arrived, about | (p->lvm >> 3 & 7) << ABOUT_VERSION | p->len << ABOUT_LEN);
 }
@@ -124,7 +150,7 @@ inlined u32 answer_ipv4(struct ethernet *eth, void *end, const struct packet *p,
 		return UP_FORM;
 	struct ipv4 *ip = &a->ip;
 	u8 first = ip->from;
-	if (eth->to[0] & 1 || !first || first == 127 || first >= 224 || !is_own(0, V4_MAPPED(ip->to), q->ifindex))
+	if (!first || first == 127 || first >= 224 || !is_own(0, p->to_lo, q->ifindex))
 		return UP_ADDRESS;
 	u64 addrs = pseudo(sum2(&ip->from));
 	if (q->form == ANSWERED) {
@@ -167,8 +193,7 @@ inlined u32 answer_ipv6(struct ethernet *eth, void *end, const struct packet *p,
 	if ((void *)(a + 1) > end)
 		return UP_FORM;
 	struct ipv6 *ip = &a->ip;
-	u64 to_hi = (u64)ip->to[1] << 32 | ip->to[0], to_lo = (u64)ip->to[3] << 32 | ip->to[2];
-	if (eth->to[0] & 1 || impossible(ip->from) || !is_own(to_hi, to_lo, q->ifindex))
+	if (impossible(ip->from) || !is_own(p->to_hi, p->to_lo, q->ifindex))
 		return UP_ADDRESS;
 	u64 addrs = pseudo(sum8(ip->from));
 	if (q->form == ANSWERED) {
@@ -201,17 +226,17 @@ inlined u32 answer_ipv6(struct ethernet *eth, void *end, const struct packet *p,
 inlined u32 answer(struct xdp_md *ctx, const struct packet *p, struct question *q)
 {
 	q->state = current_state();
-	q->policy_index = READ_ONCE(policy_index) & 1;
 	q->policy = &policies[q->policy_index];
 	if (p->to_port != NTP_PORT || (p->lvm & 7) != NTP_CLIENT)
 		return SEEN;
 	q->form = form_of(p);
 	q->age = q->arrived - q->state->base;
-	q->ifindex = ctx->ingress_ifindex;
 	if (q->form == UP_FORM || p->len < NTP_HEADER)
 		return q->form;
-	if (q->age >= q->state->lease)
+	if (q->age >= q->state->lease || !q->policy->generation)
 		return UP_LEASE;
+	if (foreign(p, q))
+		return UP_ADDRESS;
 	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	return p->v6 ? answer_ipv6(at, end, p, q) : answer_ipv4(at, end, p, q);
 }
@@ -225,11 +250,12 @@ inlined u64 exchange_of(const struct packet *p)
 	return exchange_tag(p->peer_hi, p->peer_lo, p->out || !request ? p->to_port : p->from_port, transmit);
 }
 
-// go_up does for a packet that goes up what is done for all: its client is
-// noted, and its arrival.
-inlined void go_up(const struct packet *p, struct question *q)
+// go_up does for a packet that goes up, having become v, what is done for all: its
+// client is noted if the packet will reach the responder, and its arrival.
+inlined void go_up(const struct packet *p, struct question *q, u32 v)
 {
-	if (!q->noted && p->to_port == NTP_PORT) {
+	int lost = v == UP_ADDRESS || v == UP_CHECKSUM || foreign(p, q);
+	if (!q->noted && !lost && p->to_port == NTP_PORT && is_own(p->to_hi, p->to_lo, q->ifindex)) {
 		q->form = SEEN;
 		ask(p, q);
 	}
@@ -244,20 +270,23 @@ inlined int ingress(struct xdp_md *ctx, int hardware)
 	struct packet p = {.out = 0};
 	if (likely(!find_ntp(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end)))
 		return XDP_PASS;
-	struct question q = {.arrived = now_ns()};
+	struct question q = {.arrived = now_ns(), .ifindex = ctx->ingress_ifindex};
 	const struct interface *i = interface_of(ctx->ingress_ifindex);
 	if (!i)
 		return XDP_PASS;
 	u32 place = READ_ONCE(i->place);
+	q.mac = READ_ONCE(i->mac);
+	q.mac_mask = READ_ONCE(i->mask);
 	if (hardware)
 		q.early = earlier(ctx, place, q.arrived);
+	q.policy_index = READ_ONCE(policy_index) & 1;
 	u32 v = has_tai && READ_ONCE(i->serve) ? answer(ctx, &p, &q) : SEEN;
 	count(&p, place - 1, v);
 	if (v == ANSWERED || v == KISSED)
 		return XDP_TX;
 	if (v == DENIED || v == LIMITED)
 		return XDP_DROP;
-	go_up(&p, &q);
+	go_up(&p, &q, v);
 	return XDP_PASS;
 }
 
@@ -275,12 +304,15 @@ int ntp_watch(struct __sk_buff *skb)
 	struct packet p = {.out = 0};
 	if (likely(!find_ntp(&p, (void *)(long)skb->data, (void *)(long)skb->data_end)))
 		return TC_NEXT;
-	struct question q = {.arrived = now_ns()};
+	struct question q = {.arrived = now_ns(), .ifindex = skb->ifindex};
 	const struct interface *i = interface_of(skb->ifindex);
 	if (!i)
 		return TC_NEXT;
+	q.mac = READ_ONCE(i->mac);
+	q.mac_mask = READ_ONCE(i->mask);
+	q.policy_index = READ_ONCE(policy_index) & 1;
 	count(&p, READ_ONCE(i->place) - 1, SEEN);
-	go_up(&p, &q);
+	go_up(&p, &q, SEEN);
 	return TC_NEXT;
 }
 

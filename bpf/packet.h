@@ -21,6 +21,8 @@ struct packet {
 	u16 len;    // octets of NTP, as the UDP header says
 	u16 offset; // of NTP in the frame
 	u64 peer_hi, peer_lo; // network order; IPv4 is ::ffff:a.b.c.d
+	u64 to_hi, to_lo; // likewise whom it is for
+	u64 mac;    // and of Ethernet, the first octet lowest
 };
 
 enum { MAX_TAGS = 2, MAX_EXTENSIONS = 6 };
@@ -66,6 +68,7 @@ inlined int behind_ipv4(struct packet *p, void *at, void *start, void *end)
 	if (ip->fragment & be16(IP_MORE))
 		p->odd |= ODD_FRAGMENT;
 	p->peer_lo = V4_MAPPED(p->out ? ip->to : ip->from);
+	p->to_lo = V4_MAPPED(ip->to);
 	u32 words = ip->version_ihl & 15;
 	if (likely(ip->version_ihl == 0x45))
 		return behind(p, ip + 1, start, end);
@@ -118,9 +121,11 @@ inlined int behind_ipv6(struct packet *p, void *at, void *start, void *end)
 			return 0;
 	}
 	p->v6 = 1;
+	p->to_hi = two_words(ip->to);
+	p->to_lo = two_words(ip->to + 2);
 	if (p->out) {
-		p->peer_hi = two_words(ip->to);
-		p->peer_lo = two_words(ip->to + 2);
+		p->peer_hi = p->to_hi;
+		p->peer_lo = p->to_lo;
 	} else {
 		p->peer_hi = two_words(ip->from);
 		p->peer_lo = two_words(ip->from + 2);
@@ -136,6 +141,7 @@ inlined int find_ntp(struct packet *p, void *start, void *end)
 	if ((void *)(eth + 1) > end)
 		return 0;
 	u16 type = eth->type;
+	p->mac = (u64)eth->to[2] << 32 | (u32)eth->to[1] << 16 | eth->to[0];
 	for (int i = 0; i < MAX_TAGS; i++) {
 		struct vlan *tag = at;
 		if (likely(type != be16(ETH_VLAN) && type != be16(ETH_QINQ)))

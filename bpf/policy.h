@@ -14,7 +14,7 @@ struct policy {
 	u8 kisses;
 	s8 interval; // log2 s between answers, at least
 	u8 unused[2];
-	u32 generation; // from 1 on; of each policy another
+	u32 generation; // from 1 on, of each policy another; 0: none was set, nothing is served
 };
 
 struct policy policies[2];
@@ -25,7 +25,7 @@ struct prefix {
 	u8 addr[16];
 };
 
-enum { MAX_PREFIXES = 16384 };
+enum { MAX_PREFIXES = 262144 }; // memory is taken for those that are there only
 
 #define TRIE                                        \
 	struct {                                    \
@@ -61,30 +61,35 @@ inlined int impatient(const struct client *c)
 	return hasty < calm - PACE_UNIT;
 }
 
-// judge is clientlog.Limit.judge: it takes a token out of the bucket of c.
-inlined u32 judge(const volatile struct policy *l, struct client *c, u64 now)
+// charge takes a token out of the bucket of c, or returns false if there is none.
+inlined int charge(const volatile struct policy *l, struct client *c, u64 now)
 {
 	u64 period = l->period, size = l->size;
-	if (!period)
-		return PASS;
 	u64 ahead = c->full > now ? c->full - now : 0; // of now, when the bucket is full
 	if (ahead > size)
 		ahead = 0;
-	if (likely(ahead + period <= size)) {
-		c->full = now + ahead + period;
+	if (unlikely(ahead + period > size))
+		return 0;
+	c->full = now + ahead + period;
+	return 1;
+}
+
+// judge is clientlog.Limit.judge: what becomes of a request.
+inlined u32 judge(const volatile struct policy *l, struct client *c, u64 now)
+{
+	if (!l->period || likely(charge(l, c, now)))
 		return PASS;
-	}
 	u32 bits = random_u32();
 	int silent = (bits & l->leak) != 0;
 	if (impatient(c))
 		silent = !silent;
 	if (!silent) {
-		c->full = now + size;
+		c->full = now + l->size;
 		return PASS;
 	}
 	if (l->kisses && !(bits >> 16 & l->kiss))
 		return KISS;
-	c->silent = 1;
+	c->fate = SILENT;
 	if (c->drops != ~0U)
 		c->drops++;
 	return DROP;

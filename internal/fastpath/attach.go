@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -74,12 +75,12 @@ func (f *Fastpath) Attach(name string, m Mode) (Mode, error) {
 		return m, err
 	}
 	// The interface must be known before the first packet, or it is not counted.
-	if err := f.note(place, iface.Index, m != Watch); err != nil {
+	if err := f.note(place, iface, m != Watch); err != nil {
 		return m, err
 	}
 	a := &attached{iface: *iface}
 	if a.mode, err = f.join(a, m); err != nil {
-		return m, errors.Join(err, a.close(), f.note(place, 0, false))
+		return m, errors.Join(err, a.close(), f.erase(place))
 	}
 	a.serves = m != Watch
 	f.ifaces[place] = a
@@ -112,10 +113,25 @@ func (f *Fastpath) free(iface *net.Interface) (int, error) {
 }
 
 // note tells the programs what stands at a place.
-func (f *Fastpath) note(place, index int, serve bool) error {
+func (f *Fastpath) note(place int, iface *net.Interface, serve bool) error {
+	mac, mask := station(iface.HardwareAddr)
 	return f.set("interfaces", place, &ntpInterface{
-		Ifindex: uint32(index), Place: uint32(place) + 1, Serve: flag[uint32](serve),
+		Ifindex: uint32(iface.Index), Place: uint32(place) + 1, Serve: flag[uint32](serve), Mac: mac, Mask: mask,
 	})
+}
+
+// erase tells the programs that nothing stands at a place.
+func (f *Fastpath) erase(place int) error { return f.note(place, &net.Interface{}, false) }
+
+// station is an address of Ethernet as the programs compare it. The loopback
+// interface has none: there only frames to a group are foreign.
+func station(a net.HardwareAddr) (mac, mask uint64) {
+	if len(a) != 6 {
+		return 0, 1
+	}
+	var b [8]byte
+	copy(b[:], a)
+	return binary.LittleEndian.Uint64(b[:]), 1<<48 - 1
 }
 
 // join links the programs. Watching from behind the driver takes tc; where the
@@ -207,7 +223,7 @@ func (f *Fastpath) Upgrade(name string, m Mode) (Mode, error) {
 		}
 		a.links = append(a.links, watch...)
 		a.mode, a.serves = got, true
-		return got, errors.Join(err, f.note(i, a.iface.Index, true))
+		return got, errors.Join(err, f.note(i, &a.iface, true))
 	}
 	return m, fmt.Errorf("serve at %s: it is not watched", name)
 }
@@ -235,7 +251,7 @@ func (f *Fastpath) Detach(name string) error {
 	for i, a := range f.ifaces {
 		if a != nil && a.iface.Name == name {
 			f.ifaces[i] = nil
-			return errors.Join(a.close(), f.note(i, 0, false))
+			return errors.Join(a.close(), f.erase(i))
 		}
 	}
 	return nil
@@ -249,7 +265,7 @@ func (f *Fastpath) Serve(name string, on bool) error {
 	for i, a := range f.ifaces {
 		if a != nil && a.iface.Name == name && a.mode != Watch {
 			a.serves = on
-			return f.note(i, a.iface.Index, on)
+			return f.note(i, &a.iface, on)
 		}
 	}
 	return fmt.Errorf("serve at %s: not attached for it", name)

@@ -169,7 +169,7 @@ func (f *Fastpath) Close() error {
 	for i, a := range f.ifaces {
 		if a != nil {
 			// What cannot be removed shall at least do nothing.
-			errs = append(errs, f.note(i, 0, false), a.close())
+			errs = append(errs, f.erase(i), a.close())
 			f.ifaces[i] = nil
 		}
 	}

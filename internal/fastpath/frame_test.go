@@ -20,6 +20,7 @@ type frame struct {
 	headers      []byte   // IPv6: numbers of the extension headers, 8 octets each
 	protocol     byte
 	multicast    bool // the frame is
+	foreign      bool // likewise for another host
 	noChecksum   bool
 	badChecksum  bool // of UDP
 	badIP        bool // checksum of IP
@@ -42,6 +43,9 @@ func (f frame) bytes() []byte {
 	b := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
 	if f.multicast {
 		b[0] |= 1
+	}
+	if f.foreign {
+		b[5] = 3
 	}
 	for i, tag := range f.tags {
 		if i == 0 {

@@ -67,8 +67,8 @@ func newBench(t testing.TB, c Config) *bench {
 		}
 	})
 	b := &bench{TB: t, Fastpath: f}
-	b.ifaces[0] = &attached{iface: net.Interface{Name: "lo", Index: lo}, mode: Native}
-	b.must(b.note(0, lo, true))
+	b.ifaces[0] = &attached{iface: net.Interface{Name: "lo", Index: lo, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}, mode: Native}
+	b.must(b.note(0, &b.ifaces[0].iface, true))
 	b.snap = responder.Snapshot{
 		Correction: clock.Correction{Offset: 0.25}, Leap: ntp.LeapInsert, Stratum: 2, RefID: 0xc0000201,
 		RootDelay: 0.010, RootDisp: 0.001, DispRate: 1e-5, Precision: -24,

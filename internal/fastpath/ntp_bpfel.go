@@ -50,6 +50,8 @@ type ntpInterface struct {
 	Place   uint32
 	Serve   uint32
 	Unused  uint32
+	Mac     uint64
+	Mask    uint64
 }
 
 type ntpOwnSet struct {
@@ -101,7 +103,7 @@ type ntpSet struct {
 		Hasty    int16
 		Seen     uint8
 		Version  uint8
-		Silent   uint8
+		Fate     uint8
 		Unused   uint8
 		Admitted uint32
 		Unused2  uint32

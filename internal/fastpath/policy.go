@@ -17,7 +17,9 @@ import (
 
 // SetPolicy makes the programs answer whom access allows as often as limit does;
 // nil means nobody, and as often as they like. It changes at once for all packets.
-// It may take some tens of milliseconds.
+// Until it was called first all requests go up to the sockets. If it fails, for one
+// since there are more prefixes than fit, the policy before stays in force. It may
+// take some tens of milliseconds, and some microseconds more for each prefix.
 func (f *Fastpath) SetPolicy(access *acl.Table, limit *clientlog.Limit) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	"foliot/internal/clientlog"
 	"foliot/internal/clock"
 	"foliot/internal/ntp"
+	"foliot/internal/responder"
 	"foliot/internal/traffic"
 )
 
@@ -70,7 +71,8 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// TestNoPolicy: until there is a policy nobody is allowed, whoever was seen before.
+// TestNoPolicy: until there is a policy all requests go up, of whoever was seen before
+// too.
 func TestNoPolicy(t *testing.T) {
 	b := newBench(t, Config{})
 	b.unset()
@@ -81,8 +83,29 @@ func TestNoPolicy(t *testing.T) {
 	}
 	b.must(b.Serve("lo", true))
 	for range 2 {
-		if v := b.ask(a); v != traffic.Denied {
-			t.Errorf("%v, want it denied", v)
+		if v := b.ask(a); v != traffic.UpLease {
+			t.Errorf("%v, want it left to the sockets", v)
+		}
+	}
+	b.policy(nil, "10.0.0.0/8")
+	if v := b.ask(a); v != traffic.Answered {
+		t.Errorf("with a policy: %v", v)
+	}
+}
+
+// TestManyPrefixes: more prefixes than a large blocklist has fit.
+func TestManyPrefixes(t *testing.T) {
+	b := newBench(t, Config{})
+	rules := []acl.Rule{rule(true, "0.0.0.0/0")}
+	for i := range 40_000 {
+		a := netip.AddrFrom4([4]byte{11, byte(i >> 8), byte(i), 8})
+		rules = append(rules, acl.Rule{Prefix: netip.PrefixFrom(a, 32)})
+	}
+	b.must(b.SetPolicy(acl.New(rules), nil))
+	b.publish()
+	for a, want := range map[string]Verdict{"11.0.0.8": traffic.Denied, "11.156.63.8": traffic.Denied, "11.156.64.8": traffic.Answered} {
+		if v := b.ask(netip.MustParseAddr(a)); v != want {
+			t.Errorf("%s: %v, want %v", a, v, want)
 		}
 	}
 }
@@ -228,7 +251,8 @@ func TestKiss(t *testing.T) {
 	}
 }
 
-// TestOneBudget: requests that go up are paid for out of the same bucket.
+// TestOneBudget: requests that go up are paid for out of the same bucket, and user
+// space decides about them.
 func TestOneBudget(t *testing.T) {
 	b := newBench(t, Config{})
 	b.policy(clientlog.NewLimit(12, 4, 4, 0), "0.0.0.0/0")
@@ -245,18 +269,53 @@ func TestOneBudget(t *testing.T) {
 			t.Errorf("request %d: %v, want %v", i, v, want)
 		}
 	}
-	dropped := 0
-	for i := range 40 {
-		data := f.bytes()
-		if i%2 == 1 {
-			data = interleaved.bytes()
-		}
-		if v, action, _ := b.verdict(data); v == traffic.Limited && action == xdpDrop {
+	dropped, up := 0, 0
+	for range 40 {
+		if v, action, _ := b.verdict(f.bytes()); v == traffic.Limited && action == xdpDrop {
 			dropped++
 		}
+		if v, action, _ := b.verdict(interleaved.bytes()); v == traffic.UpInterleaved && action == xdpPass {
+			up++
+		}
 	}
-	if dropped < 25 {
-		t.Errorf("%d of 40 requests beyond the burst are dropped", dropped)
+	if dropped < 25 || up != 40 {
+		t.Errorf("beyond the burst %d of 40 requests are dropped, and %d of 40 go up", dropped, up)
+	}
+}
+
+// TestLeakOnce: of requests beyond the limit the leak lets the same part through
+// whoever answers them, the program or the responder behind it.
+func TestLeakOnce(t *testing.T) {
+	b := newBench(t, Config{})
+	const n, burst = 4000, 8
+	limit := clientlog.NewLimit(12, burst, 2, 0)
+	b.policy(limit, "0.0.0.0/0")
+	random := rand.New(rand.NewPCG(5, 6))
+	s := responder.NewServer(responder.Config{Log: 1 << 16, Random: random.Uint64})
+	policy := &responder.Policy{Access: access("0.0.0.0/0"), Limit: limit}
+	here, up := plain(false), plain(false)
+	edit(func(p *ntp.Packet) { p.Version = 2 })(&up)
+	var answered [2]int
+	for i := range n {
+		if i%100 == 0 {
+			b.publish()
+		}
+		if action, _ := b.run(here.bytes()); action == xdpTX {
+			answered[0]++
+		}
+		if action, _ := b.run(up.bytes()); action != xdpPass {
+			continue
+		}
+		var out responder.Reply
+		in := responder.Arrival{From: up.from, Stamp: clock.Stamp{Time: wallNow(), Kind: clock.StampKernel}}
+		if s.Receive(append([]byte(nil), up.payload...), &in, policy, &b.snap, &out) == responder.Answer {
+			answered[1]++
+		}
+	}
+	for i, v := range answered {
+		if want := n/4 + burst; v < want-200 || v > want+200 { // seven standard deviations
+			t.Errorf("of version %d %d of %d requests are answered, want about %d", 4-2*i, v, n, want)
+		}
 	}
 }
 
@@ -289,8 +348,8 @@ func TestPolicyChanges(t *testing.T) {
 		}
 	}
 	for c := range b.Clients() {
-		if c.Prefix.Addr() == a && c.Hits != 8 {
-			t.Errorf("the record has %d hits, want one for each request that was not denied", c.Hits)
+		if c.Prefix.Addr() == a && c.Hits != 6 {
+			t.Errorf("the record has %d hits, want one for each request to us that was not denied", c.Hits)
 		}
 	}
 }
@@ -377,6 +436,56 @@ func TestClients(t *testing.T) {
 	}
 	if n != len(octets) {
 		t.Errorf("%d records, want %d", n, len(octets))
+	}
+}
+
+// TestNoClients: of what is no request to the responder there is no record, answered
+// here or not, and of what it would count there is.
+func TestNoClients(t *testing.T) {
+	b := newBench(t, Config{})
+	b.policy(nil, "192.0.2.0/24", "2001:db8:9::/48")
+	mode := func(version uint8, m ntp.Mode) func(*frame) {
+		return edit(func(p *ntp.Packet) { p.Version, p.Mode = version, m })
+	}
+	for i, tt := range []struct {
+		name   string
+		change func(f *frame)
+		noted  bool
+	}{
+		{"request", mode(4, ntp.ModeClient), true},
+		{"of version 5", mode(5, ntp.ModeClient), false},
+		{"of a peer", mode(4, ntp.ModeActive), true},
+		{"of version 1", mode(1, ntp.ModeReserved), true},
+		{"reserved mode", mode(2, ntp.ModeReserved), false},
+		{"reply to our port 123", mode(4, ntp.ModeServer), false},
+		{"reply of a peer", mode(4, ntp.ModePassive), false},
+		{"broadcast", mode(4, ntp.ModeBroadcast), false},
+		{"control", mode(2, 6), false},
+		{"too short", func(f *frame) { f.payload = f.payload[:44] }, false},
+		{"odd length", func(f *frame) { f.payload = append(f.payload, 0) }, false},
+		{"too long", func(f *frame) { f.payload = append(f.payload, make([]byte, 1140-44)...) }, false},
+		{"with fields", func(f *frame) { f.payload = append(f.payload, make([]byte, 28)...) }, true},
+		{"for another host", func(f *frame) { f.to = netip.AddrPortFrom(f.to.Addr().Next(), 123) }, false},
+		{"in a frame for another", func(f *frame) { f.foreign = true }, false},
+		{"wrong checksum", func(f *frame) { f.badChecksum = true }, false},
+		{"of nobody allowed", func(f *frame) { f.from = address("198.18.0.1:4000") }, false},
+	} {
+		for _, serve := range []bool{false, true} {
+			b.must(b.Serve("lo", serve))
+			f := plain(false)
+			f.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(2 * i)}), 4000)
+			if serve {
+				f.from = netip.AddrPortFrom(f.from.Addr().Next(), 4000)
+			}
+			tt.change(&f)
+			b.publish()
+			b.run(f.bytes())
+			// Only the socket looks at checksums where nothing is served.
+			want := tt.noted || f.badChecksum && !serve
+			if got := b.record(netip.PrefixFrom(f.from.Addr(), 32)).Hits > 0; got != want {
+				t.Errorf("%s, served %v: noted %v", tt.name, serve, got)
+			}
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -67,6 +68,7 @@ var verdicts = []struct {
 	{"too short", func(f *frame) { f.payload = f.payload[:47] }, traffic.UpLength, 0},
 	{"an odd octet", func(f *frame) { f.payload = append(f.payload, 0) }, traffic.UpLength, 0},
 	{"not ours", func(f *frame) { f.to = netip.AddrPortFrom(f.to.Addr().Next(), 123) }, traffic.UpAddress, 0},
+	{"frame for another host", func(f *frame) { f.foreign = true }, traffic.UpAddress, 0},
 	{"multicast frame", func(f *frame) { f.multicast = true }, traffic.UpAddress, 0},
 	{"from nobody", func(f *frame) { f.from = address("0.0.0.0:4000") }, traffic.UpAddress, 4},
 	{"from loopback", func(f *frame) { f.from = address("127.0.0.2:4000") }, traffic.UpAddress, 4},
@@ -444,6 +446,22 @@ func TestMark(t *testing.T) {
 			}
 			if class != dscp<<2 {
 				t.Errorf("IPv6 %v: class %#x, want DSCP %d", v6, class, dscp)
+			}
+		}
+	}
+}
+
+// TestNoStation: where an interface has no address, as lo, frames for whomever are
+// answered, but for those to a group.
+func TestNoStation(t *testing.T) {
+	b := newBench(t, Config{})
+	b.must(b.note(0, &net.Interface{Index: lo}, true))
+	for _, v6 := range []bool{false, true} {
+		f, group := plain(v6), plain(v6)
+		f.foreign, group.multicast = true, true
+		for want, data := range map[Verdict][]byte{traffic.Answered: f.bytes(), traffic.UpAddress: group.bytes()} {
+			if v, _, _ := b.verdict(data); v != want {
+				t.Errorf("IPv6 %v: %v, want %v", v6, v, want)
 			}
 		}
 	}
