@@ -71,7 +71,7 @@ func Make(root, from string) (*Plan, error) {
 	r := &rewriter{plan: p, ntp: ntp}
 	p.files = append(p.files, file{path: confPath, text: r.rewrite(string(text))})
 	p.takeDrift(r.drift)
-	p.takeKeys(r.keys, ntp)
+	p.takeKeys(r.keys)
 	return p, nil
 }
 
@@ -118,8 +118,8 @@ func (p *Plan) takeDrift(path string) {
 	}
 }
 
-// takeKeys copies the key file.
-func (p *Plan) takeKeys(path string, ntp bool) {
+// takeKeys copies the key file as it is: keyfile and keys name one of either kind.
+func (p *Plan) takeKeys(path string) {
 	if path == "" {
 		return
 	}
@@ -131,9 +131,6 @@ func (p *Plan) takeKeys(path string, ntp bool) {
 	case err != nil:
 		p.note("the keys are not taken over: %v", err)
 		return
-	}
-	if ntp {
-		b = []byte(chronyKeys(string(b)))
 	}
 	p.files = append(p.files, file{path: keysPath, text: b, secret: true})
 }

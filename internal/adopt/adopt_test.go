@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"foliot/internal/auth"
+	"foliot/internal/chronyconf"
+	"foliot/internal/ntpconf"
 )
 
 // tree makes files below a directory and returns it.
@@ -123,11 +127,41 @@ func TestNTP(t *testing.T) {
 	if got := content(t, root+"/etc/foliot/foliot.conf"); got != want {
 		t.Errorf("configuration:\n%s\nwant\n%s", got, want)
 	}
-	wantKeys := "# keys\n1 MD5 ASCII:secret\n2 AES128 HEX:0123456789abcdef0123456789abcdef\n3 SHA1 ASCII:0123456789abcdef\n"
+	wantKeys := content(t, root+"/etc/ntp/keys") // keys in foliot.conf names a file of that kind
 	if got := content(t, root+"/etc/foliot/foliot.keys"); got != wantKeys {
 		t.Errorf("keys:\n%s\nwant\n%s", got, wantKeys)
 	}
 	if got := content(t, root+"/var/lib/foliot/drift"); got != "3.210\n" {
+		t.Errorf("drift: %q", got)
+	}
+}
+
+// A short ntp.conf could be a chrony.conf, which serves nobody and reads other keys.
+func TestLanguageSurvives(t *testing.T) {
+	const short = "server 192.0.2.1 key 7 # ours\ndriftfile \"/var/lib/ntp/drift\"\nkeys /etc/ntp/keys\ntrustedkey 7\n"
+	root := tree(t, map[string]string{
+		"/etc/ntp.conf": short, "/etc/ntp/keys": "7 SHA1 000102030405060708090a0b0c0d0e0f10111213\n", "/var/lib/ntp/drift": "3.210\n",
+	})
+	p, err := Make(root, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Apply(); err != nil {
+		t.Fatal(err)
+	}
+	c, warnings, isNTP, err := ntpconf.Read(chronyconf.OS{}, root+confPath, false)
+	if err != nil || !isNTP || len(warnings) > 0 {
+		t.Fatalf("the file is taken for an ntp.conf: %v, warnings %v, error %v, want true and neither:\n%s",
+			isNTP, warnings, err, content(t, root+confPath))
+	}
+	if !c.Process.NTPKeys || c.Process.KeyFile != keysPath || c.Clock.DriftFile != driftPath {
+		t.Errorf("keys %q (ntpd's: %v), drift %q", c.Process.KeyFile, c.Process.NTPKeys, c.Clock.DriftFile)
+	}
+	ring, problems := auth.ParseNTPKeys([]byte(content(t, root+keysPath)))
+	if len(ring) != 1 || len(problems) > 0 {
+		t.Errorf("%d keys, problems %v, want one key", len(ring), problems)
+	}
+	if got := content(t, root+driftPath); got != "3.210\n" {
 		t.Errorf("drift: %q", got)
 	}
 }

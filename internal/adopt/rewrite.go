@@ -3,9 +3,10 @@
 package adopt
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"foliot/internal/ntpconf"
 )
 
 // rewriter changes the directives whose paths foliotd's unit cannot use, and
@@ -27,13 +28,21 @@ var moved = map[bool]map[string]string{
 	},
 }
 
+// mark is a directive of ntp.conf that has no effect: authentication is always on.
+const mark = "# This file is in the language of ntp.conf, which the next line tells foliotd.\nenable auth\n"
+
+// rewrite returns what the text becomes. The name of the file says no more in which
+// language it is, and a short ntp.conf has nothing that a chrony.conf has not.
 func (r *rewriter) rewrite(text string) []byte {
 	var out strings.Builder
-	fmt.Fprintf(&out, "# Taken over from %s by foliotctl adopt.\n", r.plan.From)
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		out.WriteString(r.line(line))
 	}
-	return []byte(out.String())
+	head := fmt.Sprintf("# Taken over from %s by foliotctl adopt.\n", r.plan.From)
+	if r.ntp && !ntpconf.RecognizeText(confPath, strings.NewReader(out.String())) {
+		head += mark
+	}
+	return []byte(head + out.String())
 }
 
 // line returns what a line becomes.
@@ -49,9 +58,9 @@ func (r *rewriter) line(line string) string {
 	}
 	switch word {
 	case "driftfile":
-		r.drift = f[1]
+		r.drift = strings.Trim(f[1], `"`)
 	case "keyfile", "keys":
-		r.keys = f[1]
+		r.keys = strings.Trim(f[1], `"`)
 	}
 	was := strings.TrimRight(line, "\r\n")
 	if to == "" {
@@ -64,28 +73,4 @@ func (r *rewriter) line(line string) string {
 	}
 	r.plan.note("%q became %q", was, now)
 	return now + "\n"
-}
-
-// chronyKeys makes a key file of ntpd's one of chrony's, which is foliotd's. In the
-// former a secret of more than 20 characters is hexadecimal (ntp.keys(5)).
-func chronyKeys(text string) string {
-	types := map[string]string{"M": "MD5", "AES128CMAC": "AES128", "AES": "AES128"}
-	var out strings.Builder
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		if len(f) < 3 || f[0][0] == '#' {
-			out.WriteString(line)
-			continue
-		}
-		kind := strings.ToUpper(f[1])
-		if t, ok := types[kind]; ok {
-			kind = t
-		}
-		secret := "ASCII:" + f[2]
-		if _, err := hex.DecodeString(f[2]); err == nil && len(f[2]) > 20 {
-			secret = "HEX:" + f[2]
-		}
-		fmt.Fprintln(&out, f[0], kind, secret)
-	}
-	return out.String()
 }

@@ -40,13 +40,14 @@ func (only) List(dir string) ([]string, error) {
 var corpus = map[string][]string{
 	"seed-chrony-server.conf": nil,
 	"seed-chrony-client.conf": nil,
+	"ubuntu20-chrony.conf":    nil,
 	// The include file of these is a leftover of autokey that nobody has.
 	"seed-ntp-server.conf": {"includefile directive at line 6"},
 	"seed-ntp-client.conf": {"includefile directive at line 8"},
 	"rhel7-ntp.conf":       {"includefile directive at line 9"},
 	// There is no NTS yet; nobody is less safe for it, since no source has the option.
 	"debian12-chrony.conf": {"ntsdumpdir directive at line 7"},
-	"debian13-chrony.conf": {"ntsdumpdir directive at line 7"},
+	"debian13-chrony.conf": {"ntsdumpdir directive at line 6"},
 	"rhel9-chrony.conf":    {"ntsdumpdir directive at line 7"},
 	"ubuntu24-chrony.conf": {"ntsdumpdir directive at line 10"},
 	// How many sources are combined follows from how well they agree.

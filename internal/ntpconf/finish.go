@@ -20,6 +20,7 @@ func (p *parser) finish(at config.Origin) (*config.Config, []chronyconf.Warning,
 	p.bind()
 	p.steps()
 	p.local()
+	p.lostFudges()
 	p.pools()
 	p.rate()
 	if !p.stats {
@@ -78,6 +79,18 @@ func (p *parser) local() {
 	l.Enabled, l.Stratum, l.NTPClock, l.Unit = true, uint8(served), true, p.clock.unit
 	if len(p.cfg.Sources) > 0 {
 		l.WaitUnsynced = p.tos.orphanWait
+	}
+}
+
+// lostFudges warns of what is said of local clocks that nothing makes a source:
+// the stratum of a fudge with another unit is not that of the clock.
+func (p *parser) lostFudges() {
+	for _, name := range keys(p.fudges) {
+		b := clockAddress(name).As4()
+		if b[2] != typeLocal || p.clock != nil && p.clock.unit == int(b[3]) {
+			continue
+		}
+		p.inert(p.fudges[name].s, name, "no server has that address")
 	}
 }
 

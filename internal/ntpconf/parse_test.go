@@ -276,6 +276,7 @@ func TestWarnings(t *testing.T) {
 		"setvar x = 1 default":           "setvar directive" + end + "has no effect",
 		"logconfig =all +sync":           "logconfig directive" + end + "has no effect",
 		"rlimit memlock 32":              "rlimit directive" + end + "has no effect",
+		"fudge 127.127.1.0 stratum 3":    "127.127.1.0 in fudge directive" + end + "has no effect: no server has that address",
 		"enable mode7":                   "mode7 in enable directive" + end + "has no effect: ntpdc is not answered, ntpq is",
 		"broadcast 192.0.2.255 key 5":    "key option in broadcast directive" + end + "has no effect",
 	} {

@@ -15,17 +15,26 @@ import (
 // Directives that only one of the languages has decide; where there are none, or of
 // both, the name of the file does. A file that cannot be read is not recognised.
 func Recognize(files chronyconf.Files, path string) bool {
-	base := strings.ToLower(filepath.Base(path))
-	named := strings.Contains(base, "ntp") && !strings.Contains(base, "chrony") && !strings.Contains(base, "foliot")
 	f, err := files.Open(path)
 	if err != nil {
-		return named
+		return named(path)
 	}
 	defer f.Close()
+	return RecognizeText(path, f)
+}
+
+// named tells whether a file has the name of an ntp.conf.
+func named(path string) bool {
+	base := strings.ToLower(filepath.Base(path))
+	return strings.Contains(base, "ntp") && !strings.Contains(base, "chrony") && !strings.Contains(base, "foliot")
+}
+
+// RecognizeText does so for what text has and is to stand at path.
+func RecognizeText(path string, text io.Reader) bool {
 	ours, theirs := false, false
 	mine := newParser(nil, nil).table
 	chrony := chronyconf.Names()
-	in := bufio.NewScanner(io.LimitReader(f, 1<<20))
+	in := bufio.NewScanner(io.LimitReader(text, 1<<20))
 	for in.Scan() {
 		words, err := split(strings.TrimPrefix(in.Text(), "\ufeff"))
 		if err != nil || len(words) == 0 || strings.Contains("!;%", words[0][:min(1, len(words[0]))]) {
@@ -39,5 +48,5 @@ func Recognize(files chronyconf.Files, path string) bool {
 	if ours != theirs {
 		return ours
 	}
-	return named
+	return named(path)
 }

@@ -149,7 +149,10 @@ func (c *command) flags(name string) *flag.FlagSet {
 	f.StringVar(&c.outputs.csv, "csv", "", "")
 	f.StringVar(&c.outputs.html, "html", "", "")
 	f.StringVar(&c.outputs.against, "against", "", "")
-	f.StringVar(&c.outputs.require, "require", "", "")
+	f.Func("require", "", func(s string) error { // each adds to those before
+		c.outputs.require += "," + s
+		return nil
+	})
 	return f
 }
 

@@ -89,6 +89,8 @@ func TestShowAgain(t *testing.T) {
 		want string
 	}{
 		{[]string{"report", path, "--require", "max=2us"}, ExitOK, "max <= 2.00 us holds: 1.00 us"},
+		{[]string{"report", path, "--require", "max=1ns", "--require", "reachable=1%"}, ExitFailed, "max <= 1.00 ns DOES NOT HOLD"},
+		{[]string{"report", path, "--require", "reachable=1%"}, ExitOK, "reachable >= 1% holds"},
 		{[]string{"report", path, "--require", "max=2us", "--against", "self"}, ExitFailed, "DOES NOT HOLD: 3.00 us"},
 		{[]string{"report", path, "--against", "c"}, ExitFailed, "host c was not measured"},
 		{[]string{"report", path, "--csv", "-"}, ExitOK, "rack,zone"},

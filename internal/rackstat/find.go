@@ -255,6 +255,14 @@ func (r *Report) only(rack string) (string, int) {
 	return ref, n
 }
 
+// at says which host it is, by its name and, if that is another, its address.
+func (h *Host) at() string {
+	if h.Name == h.Address {
+		return h.Name
+	}
+	return h.Name + ", " + h.Address
+}
+
 // oddities are what else people want to know.
 func (r *Report) oddities() (list []Finding) {
 	where := map[string]*Host{}
@@ -270,7 +278,7 @@ func (r *Report) oddities() (list []Finding) {
 			continue
 		}
 		if before := where[h.Address]; before != nil {
-			list = append(list, h.finding(Odd, "duplicate", "is the same address as %s, %s", before.Name, h.Address))
+			list = append(list, h.finding(Odd, "duplicate", "is the same address as %s", before.at()))
 		}
 		where[h.Address] = h
 	}
@@ -284,7 +292,7 @@ func (r *Report) oddities() (list []Finding) {
 func Span(s float64) string {
 	a := math.Abs(s)
 	switch {
-	case a == 0:
+	case a < 5e-12: // less than is shown
 		return "0"
 	case a < 999.5e-9:
 		return three(s*1e9) + " ns"

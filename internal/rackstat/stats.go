@@ -130,7 +130,7 @@ func digits(s string) int {
 func summarise(hosts []Host, which []int) Summary {
 	s := Summary{Hosts: len(which)}
 	var offsets, sizes, bounds, jitters, delays []float64
-	least, most, low, high := math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
+	least, most, apart := math.Inf(1), math.Inf(-1), newDistance()
 	sent, lost := 0.0, 0.0
 	for _, i := range which {
 		h := &hosts[i]
@@ -143,7 +143,7 @@ func summarise(hosts []Host, which []int) Summary {
 		offsets, sizes = append(offsets, h.Offset), append(sizes, math.Abs(h.Offset))
 		bounds, jitters, delays = append(bounds, h.Bound), append(jitters, h.Jitter), append(delays, h.Delay)
 		least, most = min(least, h.Offset), max(most, h.Offset)
-		low, high = min(low, h.Offset-h.Bound), max(high, h.Offset+h.Bound)
+		apart.add(h.Offset-h.Bound, h.Offset+h.Bound)
 	}
 	if sent > 0 {
 		s.Loss = lost / sent
@@ -155,9 +155,20 @@ func summarise(hosts []Host, which []int) Summary {
 	s.Jitter, s.Delay = quantile(jitters, 0.5), quantile(delays, 0.5)
 	s.P50, s.P95, s.P99, s.Max = quantile(sizes, 0.5), quantile(sizes, 0.95), quantile(sizes, 0.99), quantile(sizes, 1)
 	if s.Measured > 1 {
-		s.Spread, s.Worst = most-least, high-low
+		s.Spread, s.Worst = most-least, apart.worst
 	}
 	return s
+}
+
+// distance is how far apart two of the hosts seen so far may be. A host is not
+// apart from itself, however wide its own bounds are.
+type distance struct{ low, high, worst float64 }
+
+func newDistance() distance { return distance{low: math.Inf(1), high: math.Inf(-1)} }
+
+func (d *distance) add(low, high float64) {
+	d.worst = max(d.worst, high-d.low, d.high-low)
+	d.low, d.high = min(d.low, low), max(d.high, high)
 }
 
 // quantile returns the least value that the share p of all values do not exceed;

@@ -19,6 +19,7 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"span": rackstat.Span, "signed": signed, "quantity": quantity,
+	"sign":    func(v rackstat.Verdict) string { return limits(&v, "≤", "≥") },
 	"place":   func(f rackstat.Finding) string { return place(&f) },
 	"percent": func(v float64) string { return fmt.Sprintf("%.3g %%", 100*v) },
 	"drift":   func(h *rackstat.Host) string { return drift(h) },

@@ -35,7 +35,11 @@ func Table(out io.Writer, r *rackstat.Report) error {
 	if r.Stopped {
 		fmt.Fprint(w, ", then interrupted")
 	}
-	fmt.Fprintf(w, "\noffsets are against %s; the clock here is %s\n\n", against(r), relative(-r.Shift))
+	fmt.Fprintf(w, "\noffsets are against %s", against(r))
+	if c.Measured > 0 && r.Against != rackstat.Itself {
+		fmt.Fprintf(w, "; the clock here is %s", relative(-r.Shift))
+	}
+	fmt.Fprint(w, "\n\n")
 	fmt.Fprintf(w, "%-14s %9s %11s %10s %10s %10s %10s %10s %6s\n", "rack", "hosts", "median", "p95", "max", "spread", "worst", "bound", "loss")
 	for i := range r.Racks {
 		summary(w, r.Racks[i].Name, &r.Racks[i].Summary)
@@ -77,10 +81,11 @@ func relative(ahead float64) string {
 
 // signed is a time with its sign.
 func signed(v float64) string {
-	if v > 0 {
-		return "+" + rackstat.Span(v)
+	s := rackstat.Span(v)
+	if v > 0 && s != "0" {
+		return "+" + s
 	}
-	return rackstat.Span(v)
+	return s
 }
 
 func summary(w io.Writer, name string, s *rackstat.Summary) {
@@ -218,7 +223,15 @@ func verdict(w io.Writer, v *rackstat.Verdict) {
 	if !v.Proven {
 		more = ", but the measurement's errors could turn that"
 	}
-	fmt.Fprintf(w, "\n%s <= %s %s: %s%s\n", v.Name, quantity(v.Name, v.Limit), word, quantity(v.Name, v.Value), more)
+	fmt.Fprintf(w, "\n%s %s %s %s: %s%s\n", v.Name, limits(v, "<=", ">="), quantity(v.Name, v.Limit), word, quantity(v.Name, v.Value), more)
+}
+
+// limits returns the sign of a limit from above or from below.
+func limits(v *rackstat.Verdict, most, least string) string {
+	if v.Name == "reachable" {
+		return least
+	}
+	return most
 }
 
 func quantity(name string, v float64) string {

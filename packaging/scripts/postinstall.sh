@@ -11,6 +11,11 @@ configure) [ -n "${2:-}" ] || fresh=true ;;
 1) fresh=true ;;
 abort-*) exit 0 ;;
 esac
+# The deb was removed, its configuration was not, and it ran (preremove.sh).
+if [ -e /etc/foliot/.was-enabled ]; then
+	rm -f /etc/foliot/.was-enabled
+	fresh=true
+fi
 
 # others lists the time daemons that are enabled or run.
 others() {

@@ -7,7 +7,7 @@ set -e
 case "${1:-}" in
 purge)
 	rm -rf /var/lib/foliot /var/log/foliot /run/foliot-dhcp
-	rm -f /etc/foliot/foliot.conf.before-adopt
+	rm -f /etc/foliot/*.before-adopt /etc/foliot/.was-enabled
 	rmdir /etc/foliot 2>/dev/null || true
 	if command -v userdel >/dev/null && getent passwd foliot >/dev/null; then
 		userdel foliot || true

@@ -13,4 +13,8 @@ command -v systemctl >/dev/null || exit 0
 if [ -d /run/systemd/system ]; then
 	systemctl stop foliot-wait.service foliotd.service || true
 fi
+# A deb that comes back is configured as an upgrade: this tells it otherwise.
+if [ "$1" = remove ] && systemctl is-enabled -q foliotd.service 2>/dev/null; then
+	: >/etc/foliot/.was-enabled
+fi
 systemctl disable foliot-wait.service foliotd.service 2>/dev/null || true
