@@ -154,7 +154,7 @@ func ntpData(s *Session, line string) bool {
 		if !ok {
 			return s.Complain("Could not get address for hostname")
 		}
-		return s.ntpDatum(addr)
+		return s.ntpDatum(addr, false)
 	}
 	n, ok := s.count()
 	if !ok {
@@ -170,16 +170,16 @@ func ntpData(s *Session, line string) bool {
 		if m.Mode == cmdmon.ModeRefclock || !m.Addr.Addr.IsValid() {
 			continue
 		}
-		s.print.Note("")
-		if !s.ntpDatum(m.Addr) {
+		if !s.ntpDatum(m.Addr, true) {
 			return false
 		}
 	}
 	return true
 }
 
-// ntpDatum is ntpdata about one source.
-func (s *Session) ntpDatum(addr cmdmon.IPAddr) bool {
+// ntpDatum is ntpdata about one source. If it is about one of several, an empty
+// line parts it from what was before, but not from a refusal.
+func (s *Session) ntpDatum(addr cmdmon.IPAddr, several bool) bool {
 	m, old := new(cmdmon.NTPDataReply), new(cmdmon.NTPData1Reply)
 	got, ok := s.ask(cmdmon.NTPData, &cmdmon.Address{Addr: addr}, m, old)
 	if !ok {
@@ -187,6 +187,9 @@ func (s *Session) ntpDatum(addr cmdmon.IPAddr) bool {
 	}
 	if got == cmdmon.Reply(old) {
 		m = &old.NTPDataReply
+	}
+	if several {
+		s.print.Note("")
 	}
 	names := report.Names{Remote: plain(m.Remote), Local: plain(m.Local)}
 	if m.Stratum <= 1 {

@@ -64,6 +64,10 @@ func TestOwnCommands(t *testing.T) {
 	}{
 		{"status", "-s LIVE status", "this is status\n", "", ExitOK},
 		{"version", "-s LIVE version", "this is version\n", "", ExitOK},
+		{"status as JSON", "--json -s LIVE status", "this is state\n", "", ExitOK},
+		{"version as JSON", "--json -s LIVE version", "{\"version\":\"this is version\"}\n", "", ExitOK},
+		{"log as JSON", "--json -s LIVE log", "[\"this is log\"]\n", "", ExitOK},
+		{"ebpf as JSON", "--json -s LIVE ebpf", "this is ebpf-json\n", "", ExitOK},
 		{"refused", "-s LIVE reload", "",
 			"foliotctl: error: read /etc/foliot/foliot.conf: line 3: unknown directive\n", ExitRefused},
 		{"help", "--help", usage, "", ExitOK},

@@ -17,11 +17,11 @@ import (
 // defaultConfig is where foliotd looks for its configuration.
 const defaultConfig = "/etc/foliot/foliot.conf"
 
-// diag writes the text that goes with a bug report: diag [-f FILE].
+// diag writes the text that goes with a bug report: diag [-f CONFIG].
 func (s *session) diag(line string) bool {
 	file, ok := strings.CutPrefix(line, "-f ")
 	if !ok && line != "" {
-		return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", line), "diag [-f FILE]")
+		return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", line), "diag [-f CONFIG]")
 	}
 	err := diag.Write(diag.Config{
 		Out: s.Out, Version: Version, Files: chronyconf.OS{}, File: file, Default: defaultConfig, Read: os.ReadFile,

@@ -4,9 +4,13 @@ package ctl
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"foliot/internal/chronyc"
@@ -46,10 +50,10 @@ func init() {
 			if line != "" {
 				return s.fail(ExitUsage, fmt.Errorf("unexpected argument %q", line), "options go before the command")
 			}
-			if verb == control.VerbEBPF && s.o.Format == report.JSON {
-				return s.control(verb + control.JSON)
+			if s.o.Format == report.JSON {
+				return s.document(verb)
 			}
-			return s.control(verb)
+			return s.control(verb, s.Out)
 		}
 	}
 }
@@ -76,10 +80,41 @@ func (s *session) local(lines []string) bool {
 }
 
 // control asks the daemon over the control socket and prints the answer.
-func (s *session) control(verb string) bool {
+func (s *session) control(verb string, out io.Writer) bool {
 	ctx, cancel := context.WithTimeout(s.Ctx, s.o.wait)
 	defer cancel()
-	return s.reached(control.Do(ctx, s.o.socket, verb, s.Out))
+	return s.reached(control.Do(ctx, s.o.socket, verb, out))
+}
+
+// document prints the answer to a verb as a line of JSON. A status is words about
+// the state; the log and a version are nothing but words.
+func (s *session) document(verb string) bool {
+	switch verb {
+	case control.VerbEBPF:
+		return s.control(verb+control.JSON, s.Out)
+	case control.VerbStatus:
+		return s.control(control.VerbState, s.Out)
+	case control.VerbLog, control.VerbVersion:
+		var text strings.Builder
+		return s.control(verb, &text) && s.words(verb, text.String())
+	}
+	return s.control(verb, s.Out)
+}
+
+// words prints lines as JSON: a list, or the only one by its name.
+func (s *session) words(name, text string) bool {
+	lines := slices.Collect(strings.Lines(text))
+	for i := range lines {
+		lines[i] = strings.TrimSuffix(lines[i], "\n")
+	}
+	var value any = append([]string{}, lines...)
+	if name == control.VerbVersion {
+		value = map[string]string{name: strings.Join(lines, " ")}
+	}
+	if err := json.NewEncoder(s.Out).Encode(value); err != nil {
+		return s.fail(ExitRefused, err, "")
+	}
+	return true
 }
 
 // reached tells what went wrong with a command of our own.

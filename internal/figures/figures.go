@@ -101,14 +101,14 @@ func Grouped(n uint64) string {
 }
 
 // Seconds returns the unit that suits a number of seconds, and what to multiply
-// with for it.
+// with for it. What three digits round up to a thousand is one of the next unit.
 func Seconds(largest float64) (factor float64, unit string) {
 	switch {
-	case largest < 1e-6:
+	case largest < 999.5e-9:
 		return 1e9, "ns"
-	case largest < 1e-3:
+	case largest < 999.5e-6:
 		return 1e6, "µs"
-	case largest < 1:
+	case largest < 999.5e-3:
 		return 1e3, "ms"
 	}
 	return 1, "s"

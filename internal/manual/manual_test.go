@@ -99,7 +99,7 @@ func TestPages(t *testing.T) {
 		}
 		shown := regexp.MustCompile(`.\x08`).ReplaceAllString(string(out), "")
 		for _, want := range map[string][]string{
-			"foliotctl.1":   {"--json", "selectdata [-a] [-v]", "diag [-f FILE]"},
+			"foliotctl.1":   {"--json", "selectdata [-a] [-v]", "diag [-f CONFIG]"},
 			"foliotd.8":     {"--check", "SIGHUP", "-L LEVEL"},
 			"foliot.conf.5": {"makestep THRESHOLD LIMIT", "metrics listen ADDRESS[:PORT]|off", "xleave", "maxdelay DELAY"},
 		}[name] {

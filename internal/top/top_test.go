@@ -70,6 +70,17 @@ func TestLinesFit(t *testing.T) {
 	}
 }
 
+// TestClauses: a line has whole numbers only, however narrow it is.
+func TestClauses(t *testing.T) {
+	for width, want := range map[int]string{
+		1: "offset 165 ms", 13: "offset 165 ms", 31: "offset 165 ms", 32: "offset 165 ms, RMS of all 165 ms", 40: "offset 165 ms, RMS of all 165 ms",
+	} {
+		if got := clauses(width, "offset 165 ms", "RMS of all 165 ms"); got != want {
+			t.Errorf("in %d characters: %q, want %q", width, got, want)
+		}
+	}
+}
+
 func TestScroll(t *testing.T) {
 	v := &View{}
 	v.Take(document(100, 0, 1))

@@ -108,6 +108,20 @@ func (v *View) Lines(width, rows int) []Line {
 	return list
 }
 
+// clauses joins as many of the clauses as fit into width characters: half a number
+// would be another number.
+func clauses(width int, list ...string) string {
+	text := list[0]
+	for _, c := range list[1:] {
+		longer := text + ", " + c
+		if utf8.RuneCountInString(longer) > width {
+			break
+		}
+		text = longer
+	}
+	return text
+}
+
 // cut shortens a text to width characters.
 func cut(s string, width int) string {
 	if utf8.RuneCountInString(s) <= width {
@@ -158,17 +172,17 @@ func (v *View) clock(width int) []Line {
 	}
 	list := []Line{
 		{between(name, fmt.Sprintf("%s, up %s", d.Time.UTC().Format("15:04:05 UTC"), figures.Brief(d.Uptime)), width), Head},
-		v.headline(),
+		v.headline(width),
 	}
 	if v.Trouble != "" {
 		list = append(list, Line{"no answer: " + clean(v.Trouble), Bad})
 	}
 	if t.Synchronized {
 		list = append(list,
-			Line{fmt.Sprintf("offset %s, %s left to slew, error at most %s, RMS %s", figures.Signed(t.LastOffset),
-				figures.Signed(t.Remaining), figures.Length(t.ErrorBound), figures.Length(t.RMSOffset)), Plain},
-			Line{fmt.Sprintf("frequency %s, skew %s, updated %s", figures.PPM(clock.FromPPM(t.Frequency), true),
-				figures.PPM(clock.FromPPM(t.Skew), false), figures.Ago(t.Age)), Plain})
+			Line{clauses(width, "offset "+figures.Signed(t.LastOffset), figures.Signed(t.Remaining)+" left to slew",
+				"error at most "+figures.Length(t.ErrorBound), "RMS "+figures.Length(t.RMSOffset)), Plain},
+			Line{clauses(width, "frequency "+figures.PPM(clock.FromPPM(t.Frequency), true),
+				"skew "+figures.PPM(clock.FromPPM(t.Skew), false), "updated "+figures.Ago(t.Age)), Plain})
 	}
 	if n := d.Clock.Foreign; n > 0 {
 		list = append(list, Line{fmt.Sprintf("somebody else moved the clock %s", times(n)), Bad})
@@ -183,21 +197,23 @@ func times(n uint64) string {
 	return fmt.Sprint(n, " times")
 }
 
-func (v *View) headline() Line {
+func (v *View) headline(width int) Line {
 	t := &v.doc.Tracking
-	left := ""
+	stratum := fmt.Sprint("stratum ", t.Stratum)
+	var left []string
 	if !v.doc.Clock.Controlled {
-		left = ", the clock is left alone"
+		left = []string{"the clock is left alone"}
 	}
+	say := func(style Style, list ...string) Line { return Line{clauses(width, append(list, left...)...), style} }
 	switch {
 	case t.Synchronized && t.Source != t.Address && t.Address != "":
-		return Line{fmt.Sprintf("synchronised to %s (%s), stratum %d%s", clean(t.Source), t.Address, t.Stratum, left), Good}
+		return say(Good, fmt.Sprintf("synchronised to %s (%s)", clean(t.Source), t.Address), stratum)
 	case t.Synchronized:
-		return Line{fmt.Sprintf("synchronised to %s, stratum %d%s", clean(t.Source), t.Stratum, left), Good}
+		return say(Good, "synchronised to "+clean(t.Source), stratum)
 	case t.Local:
-		return Line{fmt.Sprintf("not synchronised, serving its own clock at stratum %d%s", t.Stratum, left), Bad}
+		return say(Bad, "not synchronised", "serving its own clock at "+stratum)
 	}
-	return Line{"not synchronised" + left, Bad}
+	return say(Bad, "not synchronised")
 }
 
 // server is the lines about what is served.
@@ -221,21 +237,22 @@ func (v *View) server(width int) []Line {
 	if room := width - utf8.RuneCountInString(text) - 2; room >= 8 && len(v.rates) > 1 {
 		list[0].Text += "  " + bars(v.rates[max(0, len(v.rates)-room):])
 	}
-	return append(list, Line{totals(d), Plain})
+	return append(list, Line{totals(width, d), Plain})
 }
 
-func totals(d *state.ServerDocument) string {
+func totals(width int, d *state.ServerDocument) string {
 	var answered, refused, keyed, interleaved uint64
 	for i := range d.Depths {
 		x := &d.Depths[i]
 		answered, refused = answered+x.Answered, refused+x.Refused
 		keyed, interleaved = keyed+x.Keyed, interleaved+x.Interleaved
 	}
-	s := fmt.Sprintf("so far: %d answered, %d interleaved, %d with a key, %d refused", answered, interleaved, keyed, refused)
+	list := []string{fmt.Sprintf("so far: %d answered", answered), fmt.Sprintf("%d refused", refused)}
 	if d.Overflow > 0 {
-		s += fmt.Sprintf(", %d lost", d.Overflow)
+		list = append(list, fmt.Sprintf("%d lost", d.Overflow))
 	}
-	return s
+	list = append(list, fmt.Sprintf("%d interleaved", interleaved), fmt.Sprintf("%d with a key", keyed))
+	return clauses(width, list...)
 }
 
 func perSecond(r float64, ok bool) string {

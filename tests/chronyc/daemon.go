@@ -25,6 +25,8 @@ type Daemon struct {
 	Old bool
 	// Status is what is answered instead of reports, if it is not success.
 	Status cmdmon.Status
+	// Refused is a command that this daemon carries out for nobody, if there is one.
+	Refused cmdmon.Command
 	// Mangle changes a reply before it is sent, or keeps it back by returning nil.
 	Mangle func(attempt uint16, reply []byte) [][]byte
 
@@ -116,6 +118,9 @@ func (d *Daemon) reply(h cmdmon.RequestHeader, data []byte) []byte {
 	head := cmdmon.ReplyHeader{Command: h.Command, Status: d.Status, Sequence: h.Sequence}
 	if d.Old && h.Command == cmdmon.Local3 {
 		head.Status = cmdmon.Invalid
+	}
+	if d.Refused != 0 && h.Command == d.Refused {
+		head.Status = cmdmon.Unauthorised
 	}
 	hash := fnv.New64a()
 	hash.Write(binary.BigEndian.AppendUint16(nil, uint16(h.Command)))

@@ -423,6 +423,17 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// A report about every source may be open where what it asks about each is not.
+func TestRefusedAmongReports(t *testing.T) {
+	d := bench(t)
+	d.Set(func(d *Daemon) { d.Refused = cmdmon.NTPData })
+	for seed := range uint64(8) {
+		d.Set(func(d *Daemon) { d.Seed = seed })
+		compare(t, d, "", "-n", "ntpdata")
+		compare(t, d, "", "-n", "-c", "ntpdata")
+	}
+}
+
 func TestKeygen(t *testing.T) {
 	d := bench(t)
 	hex := regexp.MustCompile(`[0-9A-F]{20,}`)
