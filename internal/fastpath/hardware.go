@@ -24,6 +24,10 @@ const boundOnly = 1 << 6
 // did not stamp, all stays as it was. The error matches errors.ErrUnsupported if the
 // kernel or the driver has no such thing; nothing has changed then. It takes
 // the privileges that loading takes.
+//
+// It is not for daily use yet: Linux 6.18 was seen to read freed memory, and to
+// stop with the lock of the network configuration held, when the namespace of a veth
+// interface went whose program was bound to it (bpf_dev_bound_netdev_unregister).
 func (f *Fastpath) Hardware(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
