@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // MaxSize is the longest inventory that is read, octets.
@@ -232,6 +233,9 @@ func isName(s string) bool {
 
 // set stores the value of a named field. It reports false for an unknown name.
 func (h *Host) set(name, value string) (known bool, err error) {
+	if strings.ContainsFunc(value, unicode.IsControl) {
+		return true, fmt.Errorf("%s %q has control characters", name, value)
+	}
 	switch name {
 	case "host", "name":
 		h.Name = value

@@ -80,6 +80,7 @@ func TestMistakes(t *testing.T) {
 	tests := []struct{ file, text, want string }{
 		{"f.yaml", "racks:\n  r1:\n    hosts: [a]\n    colour: red\n", `f.yaml:4: unknown key "colour" (hosts, zone, row, port, key)`},
 		{"f.yaml", "rack:\n  r1: [a]\n", `f.yaml:1: unknown key "rack" (racks, hosts)`},
+		{"f.yaml", "racks:\n  \"r\\e[2J\": [a]\n", `f.yaml:2: rack "r\x1b[2J" has control characters`},
 		{"f.yaml", "hosts:\n- a\n- host: b\n  prot: 5\n", `f.yaml:4: unknown field "prot" (host, address, port, rack, zone, row, key)`},
 		{"f.yaml", "hosts:\n- a\n- host: b\n  port: 70000\n", `f.yaml:4: port "70000" (1..65535)`},
 		{"f.yaml", "hosts: [a, b\n", "f.yaml:1: did not find expected ',' or ']'"},

@@ -96,7 +96,10 @@ func (r *reader) text(n *yaml.Node, what string) (string, error) {
 
 func (r *reader) racks(n *yaml.Node) error {
 	return r.each(n, "racks", func(key, value *yaml.Node) error {
-		shared := Host{Rack: key.Value}
+		var shared Host
+		if err := r.field(&shared, key.Line, "rack", key.Value); err != nil {
+			return err
+		}
 		if value.Kind == yaml.SequenceNode {
 			return r.hostList(value, shared)
 		}
