@@ -76,7 +76,7 @@ func TestChrony(t *testing.T) {
 # a comment
 confdir /etc/chrony/conf.d
 pool 2.debian.pool.ntp.org iburst
-sourcedir /run/chrony-dhcp
+sourcedir /run/chrony-dhcp /run/foliot-dhcp
 keyfile /etc/foliot/foliot.keys
 driftfile /var/lib/foliot/drift interval 60
 ntsdumpdir /var/lib/foliot

@@ -4,6 +4,7 @@ package adopt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"foliot/internal/ntpconf"
@@ -45,6 +46,30 @@ func (r *rewriter) rewrite(text string) []byte {
 	return []byte(head + out.String())
 }
 
+// readFrom are directives of chrony.conf that name files or directories to read.
+var readFrom = []string{"confdir", "include", "sourcedir"}
+
+// Where the hooks of both packages write the servers that DHCP names.
+const (
+	chronyDHCP = "/run/chrony-dhcp"
+	foliotDHCP = "/run/foliot-dhcp"
+)
+
+// place returns what a line of readFrom becomes: our hooks write elsewhere. What else
+// it names stays where it is, for as long as the other package does.
+func (r *rewriter) place(line string, f []string) string {
+	was := strings.TrimRight(line, "\r\n")
+	if slices.Contains(f, chronyDHCP) && !slices.Contains(f, foliotDHCP) {
+		now := was + " " + foliotDHCP
+		r.plan.note("%q became %q", was, now)
+		return now + "\n"
+	}
+	if strings.Contains(was, "/etc/chrony") {
+		r.plan.note("%q stays: copy what it names before the package of chrony is purged", was)
+	}
+	return line
+}
+
 // line returns what a line becomes.
 func (r *rewriter) line(line string) string {
 	f := strings.Fields(line)
@@ -52,6 +77,9 @@ func (r *rewriter) line(line string) string {
 		return line
 	}
 	word := strings.ToLower(f[0])
+	if !r.ntp && slices.Contains(readFrom, word) {
+		return r.place(line, f)
+	}
 	to, ok := moved[r.ntp][word]
 	if !ok || word == "bindcmdaddress" && !strings.HasPrefix(f[1], "/") {
 		return line
