@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"foliot/internal/process"
 	"foliot/internal/state"
@@ -81,20 +82,47 @@ func (b *bundle) kernelClock() {
 		s.Status.TAI, float64(s.Precision))
 }
 
+// patience is how long the kernel may take to describe its interfaces. With its lock
+// for them held by somebody who has died it never answers.
+const patience = 5 * time.Second
+
 func (b *bundle) interfaces() {
 	b.head("interfaces")
+	lines, ok := within(patience, interfaces)
+	if !ok {
+		b.say("(the kernel does not answer within %v)", patience)
+	}
+	for _, l := range lines {
+		b.say("%s", l)
+	}
+}
+
+// within runs f, but waits no longer than limit for it.
+func within(limit time.Duration, f func() []string) (lines []string, ok bool) {
+	done := make(chan []string, 1)
+	go func() { done <- f() }()
+	select {
+	case lines = <-done:
+		return lines, true
+	case <-time.After(limit):
+		return nil, false
+	}
+}
+
+// interfaces describes each interface in a line.
+func interfaces() (lines []string) {
 	all, err := net.Interfaces()
 	if err != nil {
-		b.missing(err)
-		return
+		return []string{fmt.Sprintf("(none: %v)", err)}
 	}
 	for _, i := range all {
 		driver := "no driver"
 		if link, err := os.Readlink("/sys/class/net/" + i.Name + "/device/driver"); err == nil {
 			driver = filepath.Base(link)
 		}
-		b.say("%s: %s, MTU %d, %s, %s", i.Name, i.Flags, i.MTU, driver, stamping(i.Name))
+		lines = append(lines, fmt.Sprintf("%s: %s, MTU %d, %s, %s", i.Name, i.Flags, i.MTU, driver, stamping(i.Name)))
 	}
+	return lines
 }
 
 func stamping(iface string) string {
