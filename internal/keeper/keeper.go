@@ -254,6 +254,9 @@ func (k *Keeper) apply(path *fastpath.Fastpath, now time.Time) time.Duration {
 	if now.Sub(k.looked) >= lookTime || !sameplaces(&w, &k.done) {
 		k.looked = now
 		errs = append(errs, k.look(path, &w))
+		if obeyed {
+			errs = append(errs, k.publish(path, &w, now)) // whom to serve may have been found only now
+		}
 	}
 	if !slices.Equal(w.cookies, k.done.cookies) {
 		for _, c := range w.cookies { // once more does no harm
@@ -263,9 +266,7 @@ func (k *Keeper) apply(path *fastpath.Fastpath, now time.Time) time.Duration {
 	if w.dscp != k.done.dscp {
 		errs = append(errs, path.Mark(w.dscp))
 	}
-	if obeyed {
-		errs = append(errs, k.publish(path, &w, now)) // the look may have found whom to serve
-	} else {
+	if !obeyed {
 		w.access, w.limit = k.done.access, k.done.limit
 	}
 	k.done = w
