@@ -62,7 +62,7 @@ func (l *loop) describeKernel(ctx context.Context, verb string, out io.Writer) e
 // nearer replaces the stamp of an answer to a request of ours by that of a program in
 // the driver, where there is one.
 func (w *world) nearer(in *engine.Received, sock *udpstamp.Socket) {
-	if !w.kernel.Loaded() || len(in.Data) < ntp.HeaderLen {
+	if !w.kernel.InDriver() || len(in.Data) < ntp.HeaderLen {
 		return
 	}
 	if local, err := sock.LocalAddr(); err == nil {

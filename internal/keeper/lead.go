@@ -95,7 +95,7 @@ const earliest = clock.Millisecond
 // port from a server and repeats the transmit timestamp of the request: that of a
 // program in the driver, where there is one. s is the socket's.
 func (k *Keeper) Arrived(from netip.Addr, port uint16, origin ntp.Timestamp, s clock.Stamp) clock.Stamp {
-	if !k.Loaded() || s.Kind != clock.StampKernel || !k.inDriver() {
+	if s.Kind != clock.StampKernel || !k.InDriver() {
 		return s
 	}
 	arrived, _ := k.path.Load().Stamps(fastpath.Exchange{Peer: from, Port: port, Transmit: origin})

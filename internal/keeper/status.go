@@ -18,9 +18,12 @@ import (
 // Loaded tells whether there are programs.
 func (k *Keeper) Loaded() bool { return k != nil && k.path.Load() != nil }
 
-// inDriver tells whether a program sits in some driver: elsewhere the socket's
+// InDriver tells whether a program sits in some driver: elsewhere the socket's
 // stamp is the earlier one.
-func (k *Keeper) inDriver() bool {
+func (k *Keeper) InDriver() bool {
+	if !k.Loaded() {
+		return false
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.native
