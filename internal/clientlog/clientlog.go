@@ -10,9 +10,11 @@
 package clientlog
 
 import (
+	"cmp"
 	"iter"
 	"math"
 	"math/bits"
+	"slices"
 
 	"foliot/internal/clock"
 )
@@ -39,6 +41,13 @@ func (r *Record) free() bool { return r.Prefix == Prefix{} }
 
 // Reset begins to count anew. What the limit knows of the client stays.
 func (r *Record) Reset() { r.Hits, r.Drops = 0, 0 }
+
+// Busiest returns the n records with the most requests, the busiest first. It sorts
+// list.
+func Busiest(list []Record, n int) []Record {
+	slices.SortStableFunc(list, func(a, b Record) int { return cmp.Compare(b.Hits, a.Hits) })
+	return list[:min(len(list), n)]
+}
 
 // RecordSize is the memory of one record, octets.
 const RecordSize = 48

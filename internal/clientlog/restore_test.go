@@ -32,3 +32,23 @@ func TestRestore(t *testing.T) {
 		}
 	}
 }
+
+// TestBusiest: the most requests come first, clients with as many stay in order, and
+// no more than there are is no mistake.
+func TestBusiest(t *testing.T) {
+	var list []Record
+	for i, hits := range []uint32{3, 9, 3, 7} {
+		list = append(list, Record{Hits: hits, Drops: uint32(i)})
+	}
+	for n, want := range [][]uint32{{}, {1}, {1, 3}, {1, 3, 0}, {1, 3, 0, 2}, {1, 3, 0, 2}} {
+		got := Busiest(append([]Record(nil), list...), n)
+		if len(got) != len(want) {
+			t.Fatalf("%d busiest: %v", n, got)
+		}
+		for i := range want {
+			if got[i].Drops != want[i] {
+				t.Errorf("%d busiest: %v, want those at %v", n, got, want)
+			}
+		}
+	}
+}

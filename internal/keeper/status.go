@@ -129,15 +129,10 @@ func (k *Keeper) Clients(n int) (list []clientlog.Record, total int) {
 		total++
 		list = append(list, record(&c))
 		if len(list) >= 2*n+1024 {
-			list = busiest(list, n)
+			list = clientlog.Busiest(list, n)
 		}
 	}
-	return busiest(list, n), total
-}
-
-func busiest(list []clientlog.Record, n int) []clientlog.Record {
-	slices.SortStableFunc(list, func(a, b clientlog.Record) int { return cmp.Compare(b.Hits, a.Hits) })
-	return list[:min(len(list), n)]
+	return clientlog.Busiest(list, n), total
 }
 
 func record(c *fastpath.Client) clientlog.Record {

@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -337,9 +336,8 @@ func (k *ranking) take(t *clientlog.Table, from, to int) {
 
 // cut sorts the list and drops those behind the first n.
 func (k *ranking) cut() {
-	slices.SortStableFunc(k.list, func(a, b clientlog.Record) int { return cmp.Compare(b.Hits, a.Hits) })
-	if len(k.list) >= k.n {
-		k.list = k.list[:k.n]
+	k.list = clientlog.Busiest(k.list, k.n)
+	if len(k.list) == k.n {
 		k.least = k.list[k.n-1].Hits
 	}
 }
