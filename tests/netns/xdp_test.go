@@ -36,15 +36,6 @@ func (b *bench) receiving() {
 	b.Cleanup(func() { pass.Close() })
 }
 
-// inKernel waits until a daemon answers in the kernel, or not.
-func (b *bench) inKernel(d *Daemon, want bool, limit time.Duration) {
-	b.Helper()
-	b.until(limit, fmt.Sprintf("requests answered in the kernel: %v", want), func() bool {
-		out, err := d.Ctl("ebpf")
-		return err == nil && strings.Contains(out, ": loaded, ") && strings.Contains(out, "are answered in the kernel") == want
-	})
-}
-
 // plainRequest is a request of a client in basic mode.
 func plainRequest(version, n byte) []byte {
 	q := make([]byte, 48)
@@ -82,7 +73,7 @@ func TestXDPServes(t *testing.T) {
 	b.receiving()
 	config := "local stratum 5\n" + b.xdp()
 	d := b.foliotd(b.b, "server", "allow all\n"+config, "-u", "nobody")
-	b.inKernel(d, true, 10*time.Second)
+	b.serves(d, 10*time.Second)
 	if caps, err := Status(d.PID(), "CapEff"); err != nil || strings.TrimLeft(caps, "0") != "400" {
 		t.Errorf("capabilities %s (%v), want only CAP_NET_BIND_SERVICE", caps, err)
 	}
@@ -126,7 +117,7 @@ func TestXDPCounts(t *testing.T) {
 	denied := netip.MustParseAddr("10.77.1.77")
 	b.must(b.a.AddAddr(b.link.ADev, denied))
 	d := b.foliotd(b.b, "server", "allow all\ndeny "+denied.String()+"\nlocal stratum 5\n"+b.xdp())
-	b.inKernel(d, true, 10*time.Second)
+	b.serves(d, 10*time.Second)
 	refused, err := b.a.Dial(netip.AddrPortFrom(denied, 0), netip.AddrPortFrom(b.link.B4, 123))
 	b.must(err)
 	defer refused.Close()
@@ -194,7 +185,7 @@ func TestXDPLimit(t *testing.T) {
 		conn := b.ask()
 		b.until(10*time.Second, "foliotd runs", func() bool { _, err := d.Ctl("status"); return err == nil })
 		if kernel {
-			b.inKernel(d, true, 10*time.Second)
+			b.serves(d, 10*time.Second)
 		}
 		for i := range requests {
 			conn.Write(plainRequest(4, byte(i)))
@@ -240,7 +231,7 @@ func TestXDPLate(t *testing.T) {
 	pass, err := b.a.PassXDP(late.ADev)
 	b.must(err)
 	t.Cleanup(func() { pass.Close() })
-	b.inKernel(d, true, 25*time.Second)
+	b.serves(d, 25*time.Second)
 	conn, err := b.a.dial(netip.AddrPortFrom(late.B4, 123))
 	b.must(err)
 	defer conn.Close()
