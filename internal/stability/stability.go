@@ -36,7 +36,7 @@ func Of(x []float64, tau0 float64) []Point {
 		p.ADEV, p.N = ADEV(x, tau0, m)
 		if mdev, n := MDEV(x, tau0, m); n > 0 {
 			p.MDEV = mdev
-			p.TDEV = p.Tau / math.Sqrt(3) * mdev
+			p.TDEV = timeDeviation(p.Tau, mdev)
 		}
 		list = append(list, p)
 	}
@@ -91,8 +91,11 @@ func MDEV(x []float64, tau0 float64, m int) (dev float64, terms int) {
 // modified Allan deviation.
 func TDEV(x []float64, tau0 float64, m int) (dev float64, terms int) {
 	mdev, n := MDEV(x, tau0, m)
-	return float64(m) * tau0 / math.Sqrt(3) * mdev, n
+	return timeDeviation(float64(m)*tau0, mdev), n
 }
+
+// timeDeviation is TDEV of the modified Allan deviation at tau.
+func timeDeviation(tau, mdev float64) float64 { return tau / math.Sqrt(3) * mdev }
 
 // MTIE returns the largest difference between two of any m+1 points in a row, in
 // seconds. The extremes of the window that moves are at the heads of two queues,
